@@ -1,0 +1,1 @@
+//! The etcd API suite, generic over an endpoint.
