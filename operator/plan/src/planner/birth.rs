@@ -1,0 +1,127 @@
+//! The end of birth: Initialize once every empty member answers, then Confirm, with the latches between.
+
+use std::collections::BTreeMap;
+
+use crate::MemberId;
+use crate::observed::{Life, Observed, Report, Reservation, Stage};
+use crate::steps::Step;
+
+/// What to do once the members answer, or what is still missing, in words.
+pub(super) fn initialize(
+    observed: &Observed,
+    reservation: &Reservation,
+    stage: Stage,
+) -> Result<Vec<Step>, Vec<String>> {
+    let reports: BTreeMap<MemberId, &Report> = reservation
+        .size
+        .first_ids()
+        .filter_map(|id| Some((id, observed.members.get(&id)?.report.as_ref()?)))
+        .collect();
+    let mut stores: BTreeMap<MemberId, String> = reports
+        .iter()
+        .map(|(id, report)| (*id, report.store_uuid.clone()))
+        .collect();
+    if let Some(via) = alive(&reports) {
+        // Initialize was called, by us or by a predecessor that was cut short. What was recorded before
+        // it stands; a member that does not answer now is no reason to wait.
+        stores.extend(stores_recorded(observed));
+        return Ok(vec![
+            Step::Confirm { via },
+            latch(Stage::Bootstrapped, &stores),
+        ]);
+    }
+    let missing: Vec<String> = reservation
+        .size
+        .first_ids()
+        .filter_map(|id| missing(observed, reports.get(&id).copied(), id, stage))
+        .collect();
+    let Some(via) = stores.keys().next().copied().filter(|_| missing.is_empty()) else {
+        return Err(missing);
+    };
+    let mut steps = Vec::new();
+    if stage == Stage::Reserved || stores_recorded(observed) != stores {
+        steps.push(latch(Stage::Initializing, &stores));
+    }
+    steps.push(Step::Initialize {
+        via,
+        stores: stores.clone(),
+    });
+    steps.push(Step::Confirm { via });
+    steps.push(latch(Stage::Bootstrapped, &stores));
+    Ok(steps)
+}
+
+/// Latches that a crash left behind the others.
+pub(super) fn finish_latches(observed: &Observed, reservation: &Reservation) -> Option<Step> {
+    let record = observed
+        .record
+        .as_ref()
+        .is_none_or(|record| record.stage == Stage::Bootstrapped);
+    let volumes = reservation
+        .size
+        .first_ids()
+        .filter_map(|id| observed.volumes.get(&id))
+        .all(|volume| volume.stage == Stage::Bootstrapped);
+    (!record || !volumes).then(|| latch(Stage::Bootstrapped, &stores_recorded(observed)))
+}
+
+/// The best member to ask of those whose log holds a cluster.
+fn alive(reports: &BTreeMap<MemberId, &Report>) -> Option<MemberId> {
+    reports
+        .iter()
+        .filter(|(_, report)| report.initialized)
+        .max_by_key(|(_, report)| (report.ready, report.life == Life::Leader))
+        .map(|(id, _)| *id)
+}
+
+/// What is missing of one member before `Initialize` may be called.
+fn missing(
+    observed: &Observed,
+    report: Option<&Report>,
+    id: MemberId,
+    stage: Stage,
+) -> Option<String> {
+    let Some(volume) = observed.volumes.get(&id) else {
+        return Some(format!("{id}: has no volume yet"));
+    };
+    let Some(report) = report else {
+        let pod = observed
+            .members
+            .get(&id)
+            .and_then(|member| member.pod.as_ref());
+        let pod_problem = pod.and_then(|pod| pod.problem.as_ref());
+        return Some(match (&volume.problem, pod_problem, pod) {
+            (Some(problem), _, _) => format!("{id}: {problem}"),
+            (None, Some(problem), _) => format!("{id}: {}", problem.message),
+            (None, None, None) => format!("{id}: has no pod yet"),
+            (None, None, Some(_)) => format!("{id}: does not answer yet"),
+        });
+    };
+    if report.life != Life::Waiting {
+        return Some(format!("{id}: is neither empty nor part of a cluster yet"));
+    }
+    let recorded = volume.store_uuid.as_ref();
+    let changed =
+        stage != Stage::Reserved && recorded.is_some_and(|store| *store != report.store_uuid);
+    // Not the store that was recorded before Initialize was tried: it may have voted and been wiped.
+    changed.then(|| {
+        format!(
+            "{id}: its store is not the one recorded before Initialize; put the right disk back"
+        )
+    })
+}
+
+fn stores_recorded(observed: &Observed) -> BTreeMap<MemberId, String> {
+    observed
+        .volumes
+        .iter()
+        .filter_map(|(id, volume)| Some((*id, volume.store_uuid.clone()?)))
+        .collect()
+}
+
+fn latch(stage: Stage, stores: &BTreeMap<MemberId, String>) -> Step {
+    Step::Latch {
+        stage,
+        stores: stores.clone(),
+    }
+}
