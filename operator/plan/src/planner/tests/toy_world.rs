@@ -23,6 +23,8 @@ enum Event {
     PodDown(u64),
     DeleteVolume(u64),
     WipeDisk(u64),
+    WipeEveryDisk,
+    AllPodsUp,
     RecreateKvCluster,
     DeleteRecord,
 }
@@ -34,6 +36,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => (1_u64..=3).prop_map(Event::PodDown),
         1 => (1_u64..=3).prop_map(Event::DeleteVolume),
         1 => (1_u64..=3).prop_map(Event::WipeDisk),
+        1 => Just(Event::WipeEveryDisk),
+        4 => Just(Event::AllPodsUp),
         1 => Just(Event::RecreateKvCluster),
         1 => Just(Event::DeleteRecord),
     ];
@@ -84,6 +88,8 @@ impl World {
                     *disk = Disk { store, born: None };
                 }
             }
+            Event::WipeEveryDisk => (1..=3).for_each(|id| self.happen(&Event::WipeDisk(id))),
+            Event::AllPodsUp => (1..=3).for_each(|id| self.happen(&Event::PodUp(id))),
             Event::RecreateKvCluster => self.seen.forget_the_kvcluster(),
             Event::DeleteRecord => self.seen.observed.record = None,
         }
