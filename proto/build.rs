@@ -6,10 +6,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "etcd/kv.proto",
         "etcd/auth.proto",
         "kvorum/admin.proto",
+        "kvorum/log.proto",
     ];
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile(files, ["proto"])?;
+    // Without the feature only the messages remain, for crates that do no I/O.
+    let grpc = std::env::var_os("CARGO_FEATURE_GRPC").is_some();
     tonic_prost_build::configure()
+        .build_client(grpc)
+        .build_server(grpc)
         // Keys and values are shared, not copied, on their way through the server.
         .bytes(".")
         .emit_rerun_if_changed(false)

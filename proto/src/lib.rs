@@ -11,23 +11,29 @@
     reason = "generated; the .proto files carry the documentation"
 )]
 pub mod etcdserverpb {
-    tonic::include_proto!("etcdserverpb");
+    include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
 }
 
 /// Records and events (`mvccpb`).
 #[allow(missing_docs, clippy::all, reason = "generated")]
 pub mod mvccpb {
-    tonic::include_proto!("mvccpb");
+    include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
 }
 
 /// Users, roles, permissions (`authpb`).
 #[allow(missing_docs, clippy::all, reason = "generated")]
 pub mod authpb {
-    tonic::include_proto!("authpb");
+    include!(concat!(env!("OUT_DIR"), "/authpb.rs"));
 }
 
 /// kvorum's member admin API, spoken on the peer port.
 #[allow(missing_docs, clippy::all, reason = "generated")]
 pub mod admin {
-    tonic::include_proto!("kvorum.admin.v1");
+    include!(concat!(env!("OUT_DIR"), "/kvorum.admin.v1.rs"));
+}
+
+/// The replicated log's commands and their replies.
+#[allow(missing_docs, clippy::all, reason = "generated")]
+pub mod log {
+    include!(concat!(env!("OUT_DIR"), "/kvorumlog.rs"));
 }

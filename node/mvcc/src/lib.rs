@@ -1,1 +1,31 @@
-//! The replicated state machine.
+//! The replicated state machine: a key space with revisions, leases and members,
+//! with etcd v3's semantics.
+//!
+//! Deterministic: the same commands in the same order give the same state and
+//! the same answers. No clock, no randomness, no sockets; the disk is behind
+//! [`engine::Engine`].
+
+pub mod engine;
+pub mod limits;
+
+mod apply;
+mod changes;
+mod compact;
+mod index;
+mod key;
+mod lease;
+mod range;
+mod records;
+mod rejection;
+mod restore;
+mod store;
+mod txn;
+
+pub use apply::Applier;
+pub use changes::Change;
+pub use compact::Sweep;
+pub use key::{KeyRange, Position, Revision};
+pub use lease::LeaseView;
+pub use rejection::Rejection;
+pub use txn::{writes, writes_collide};
+pub use store::{Error, Store, Summary};

@@ -1,0 +1,138 @@
+//! What the state machine asks of the disk below it.
+//!
+//! An engine holds records by revision and a few small tables of rows. A batch
+//! becomes durable as a whole or not at all; a view is one consistent moment.
+
+use crate::Revision;
+use bytes::Bytes;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+/// The small tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// One row: the store's own position.
+    Meta,
+    /// Lease ID → lease.
+    Lease,
+    /// Member ID → attributes.
+    Member,
+}
+
+/// A change of one row; `None` removes it.
+pub type Row = (Table, Vec<u8>, Option<Vec<u8>>);
+
+/// What one durable point adds.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Records by revision, encoded; `None` removes one.
+    pub records: Vec<(Revision, Option<Bytes>)>,
+    /// Rows of the small tables.
+    pub rows: Vec<Row>,
+}
+
+/// Called for each record of a scan; breaks to end it.
+pub type Visit<'a> = &'a mut dyn FnMut(Revision, &[u8]) -> ControlFlow<()>;
+
+/// One consistent moment of an engine.
+pub trait View: Send {
+    /// A record.
+    ///
+    /// # Errors
+    /// If the disk fails or what it holds is damaged.
+    fn record(&self, revision: Revision) -> io::Result<Option<Bytes>>;
+
+    /// Records from `from` on, in order.
+    ///
+    /// # Errors
+    /// As for [`View::record`].
+    fn scan(&self, from: Revision, visit: Visit<'_>) -> io::Result<()>;
+
+    /// All rows of a small table, in order of their keys.
+    ///
+    /// # Errors
+    /// As for [`View::record`].
+    fn rows(&self, table: Table) -> io::Result<Vec<(Bytes, Bytes)>>;
+}
+
+/// Something that keeps batches.
+pub trait Engine: Send + Sync + 'static {
+    /// Returns once the whole batch survives a power cut.
+    ///
+    /// # Errors
+    /// If the disk fails; the caller must then stop, since what is durable is unknown.
+    fn commit(&self, batch: Batch) -> io::Result<()>;
+
+    /// The present moment.
+    ///
+    /// # Errors
+    /// As for [`View::record`].
+    fn view(&self) -> io::Result<Box<dyn View>>;
+
+    /// Bytes that it takes on disk.
+    fn size(&self) -> u64;
+}
+
+type Tables = (BTreeMap<Revision, Bytes>, BTreeMap<(Table, Vec<u8>), Bytes>);
+
+/// An engine in memory: for tests, and as the oracle that other engines are compared with.
+#[derive(Default)]
+pub struct MemoryEngine {
+    tables: RwLock<Arc<Tables>>,
+}
+
+struct MemoryView(Arc<Tables>);
+
+impl Engine for MemoryEngine {
+    fn commit(&self, batch: Batch) -> io::Result<()> {
+        let mut tables = self.tables.write();
+        let (records, rows) = Arc::make_mut(&mut tables);
+        for (revision, record) in batch.records {
+            match record {
+                Some(record) => records.insert(revision, record),
+                None => records.remove(&revision),
+            };
+        }
+        for (table, key, value) in batch.rows {
+            match value {
+                Some(value) => rows.insert((table, key), value.into()),
+                None => rows.remove(&(table, key)),
+            };
+        }
+        Ok(())
+    }
+
+    fn view(&self) -> io::Result<Box<dyn View>> {
+        Ok(Box::new(MemoryView(self.tables.read().clone())))
+    }
+
+    fn size(&self) -> u64 {
+        let tables = self.tables.read();
+        tables.0.values().map(|r| r.len() as u64 + 16).sum()
+    }
+}
+
+impl View for MemoryView {
+    fn record(&self, revision: Revision) -> io::Result<Option<Bytes>> {
+        Ok(self.0.0.get(&revision).cloned())
+    }
+
+    fn scan(&self, from: Revision, visit: Visit<'_>) -> io::Result<()> {
+        for (revision, record) in self.0.0.range(from..) {
+            if visit(*revision, record).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn rows(&self, table: Table) -> io::Result<Vec<(Bytes, Bytes)>> {
+        let rows = self.0.1.iter().filter(|((t, _), _)| *t == table);
+        Ok(rows
+            .map(|((_, key), value)| (Bytes::from(key.clone()), value.clone()))
+            .collect())
+    }
+}

@@ -1,0 +1,73 @@
+//! Leases: which keys each one holds. Deadlines are the leader's business, not the state's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One lease.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) ttl: i64,
+    pub(crate) keys: BTreeSet<Box<[u8]>>,
+}
+
+/// A lease as others may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseView {
+    /// Lease ID.
+    pub id: i64,
+    /// Granted time to live, in seconds.
+    pub ttl: i64,
+    /// Keys attached to it, sorted.
+    pub keys: Vec<Vec<u8>>,
+}
+
+/// All leases.
+#[derive(Debug, Default)]
+pub(crate) struct Leases {
+    by_id: BTreeMap<i64, Lease>,
+}
+
+impl Leases {
+    pub(crate) fn contains(&self, id: i64) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    pub(crate) fn grant(&mut self, id: i64, ttl: i64) {
+        self.by_id.entry(id).or_default().ttl = ttl;
+    }
+
+    pub(crate) fn revoke(&mut self, id: i64) -> Option<Lease> {
+        self.by_id.remove(&id)
+    }
+
+    /// Moves a key from one lease to another; 0 is none.
+    pub(crate) fn attach(&mut self, key: &[u8], from: i64, to: i64) {
+        if from == to {
+            return;
+        }
+        if let Some(lease) = self.by_id.get_mut(&from) {
+            lease.keys.remove(key);
+        }
+        if let Some(lease) = self.by_id.get_mut(&to) {
+            lease.keys.insert(key.into());
+        }
+    }
+
+    pub(crate) fn view(&self, id: i64, with_keys: bool) -> Option<LeaseView> {
+        let lease = self.by_id.get(&id)?;
+        let keys = if with_keys {
+            lease.keys.iter().map(|k| k.to_vec()).collect()
+        } else {
+            Vec::new()
+        };
+        Some(LeaseView {
+            id,
+            ttl: lease.ttl,
+            keys,
+        })
+    }
+
+    /// IDs and granted TTLs, by ID.
+    pub(crate) fn list(&self) -> Vec<(i64, i64)> {
+        self.by_id.iter().map(|(id, lease)| (*id, lease.ttl)).collect()
+    }
+}

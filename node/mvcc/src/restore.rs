@@ -1,0 +1,108 @@
+//! Building the in-memory state from what the engine holds.
+
+use crate::changes::Recent;
+use crate::engine::{Engine, Table};
+use crate::index::{Index, Version};
+use crate::lease::Leases;
+use crate::limits::RECORD_OVERHEAD;
+use crate::records::{self, Records};
+use crate::store::{FORMAT, State};
+use crate::{Position, Revision};
+use bytes::Bytes;
+use kvorum_proto::log::{LeaseRow, MemberAttributes, StoreMeta};
+use kvorum_proto::mvccpb::KeyValue;
+use prost::Message;
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+fn damaged(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the store's {what} is damaged"))
+}
+
+/// Bytes of key and value.
+pub(crate) fn size(record: &KeyValue) -> u32 {
+    u32::try_from(record.key.len() + record.value.len()).unwrap_or(u32::MAX)
+}
+
+/// The state at the engine's last durable point.
+pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
+    let view = engine.view()?;
+    let meta = match view.rows(Table::Meta)?.into_iter().next() {
+        Some((_, row)) => StoreMeta::decode(row).map_err(|_| damaged("position"))?,
+        None => StoreMeta {
+            format: FORMAT,
+            revision: 1,
+            ..StoreMeta::default()
+        },
+    };
+    if meta.format > FORMAT {
+        let reason = format!(
+            "the store has layout {}, this program knows up to {FORMAT}: use a newer kvorum-node",
+            meta.format
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    let mut leases = Leases::default();
+    for (_, row) in view.rows(Table::Lease)? {
+        let row = LeaseRow::decode(row).map_err(|_| damaged("lease table"))?;
+        leases.grant(row.id, row.ttl);
+    }
+    let mut members = BTreeMap::new();
+    for (_, row) in view.rows(Table::Member)? {
+        let row = MemberAttributes::decode(row).map_err(|_| damaged("member table"))?;
+        members.insert(row.id, row);
+    }
+    let mut index = Index::default();
+    let mut live_bytes = 0;
+    let mut failed = None;
+    view.scan(Revision::default(), &mut |revision, data| {
+        match records::decode(revision, Bytes::copy_from_slice(data)) {
+            Ok(record) => {
+                live_bytes += i64::from(size(&record)) + RECORD_OVERHEAD;
+                note(&mut index, &mut leases, revision, &record);
+                ControlFlow::Continue(())
+            }
+            Err(e) => {
+                failed = Some(e);
+                ControlFlow::Break(())
+            }
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    Ok(State {
+        engine,
+        index,
+        records: Records::default(),
+        leases,
+        members,
+        recent: Recent::new(meta.revision),
+        applied: meta.has_applied.then_some(Position {
+            term: meta.applied_term,
+            index: meta.applied_index,
+        }),
+        membership: meta.membership,
+        revision: meta.revision,
+        compacted: meta.compacted,
+        swept: meta.swept,
+        live_bytes,
+        rows: Vec::new(),
+        dirty: false,
+    })
+}
+
+fn note(index: &mut Index, leases: &mut Leases, revision: Revision, record: &KeyValue) {
+    let before = index.latest(&record.key).map_or(0, |v| v.lease);
+    let version = Version {
+        revision,
+        create: record.create_revision,
+        version: record.version,
+        lease: record.lease,
+        size: size(record),
+    };
+    index.set(&record.key, version);
+    leases.attach(&record.key, before, record.lease);
+}
