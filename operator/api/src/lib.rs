@@ -1,1 +1,32 @@
-//! Custom resource types and their rules.
+//! Custom resource types of `kvorum.dev` and their rules, nothing else.
+//!
+//! [`KvCluster`] is what users write; [`crd`] is what the API server is told about it: the derived schema
+//! after a polish pass, with every rule in CEL, so that a spec that cannot work is refused at once and
+//! with words. The files below `crds/` and in the chart are written from here (`cargo xtask codegen`).
+
+#![allow(
+    unreachable_pub,
+    reason = "the schema derive repeats each struct inside a function"
+)]
+
+mod cluster;
+mod config;
+mod crd;
+mod placement;
+mod pod;
+mod polish;
+#[cfg(feature = "rules")]
+pub mod rules;
+mod status;
+mod storage;
+
+pub use cluster::{KvCluster, KvClusterSpec};
+pub use config::{AutoCompaction, AutoCompactionMode, Config};
+pub use crd::{chart_crd_template, crd, crd_yaml};
+pub use placement::{NodeSpread, Placement, ZoneSpread};
+pub use pod::{Image, PullPolicy, Resources, SecretName};
+pub use status::{KvClusterStatus, MemberRole, MemberStatus, Summary, ZoneStatus};
+pub use storage::Storage;
+
+/// The API group.
+pub const GROUP: &str = "kvorum.dev";

@@ -1,0 +1,272 @@
+//! Goal: every rule refuses what it should, with words that help, and nothing else.
+//! Method: tables of specs against the rules as they are installed. The same against a real API server, and
+//! through `kubectl scale`, is in `testing/zones`.
+
+use kvorum_api::rules::review;
+use serde_json::{Value, json};
+
+fn cluster(spec: Value) -> Value {
+    json!({
+        "apiVersion": "kvorum.dev/v1alpha1",
+        "kind": "KvCluster",
+        "metadata": { "name": "orders", "namespace": "shop" },
+        "spec": spec,
+    })
+}
+
+fn problems(object: &Value, old: Option<&Value>) -> Vec<String> {
+    match review(object, old) {
+        Ok(_) => vec![],
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// What a new object with this spec is told.
+fn created(spec: Value) -> Vec<String> {
+    problems(&cluster(spec), None)
+}
+
+/// What a change from one spec to another is told.
+fn changed(from: Value, to: Value) -> Vec<String> {
+    let stored = review(&cluster(from), None).expect("the old spec is a good one");
+    problems(&cluster(to), Some(&stored))
+}
+
+fn assert_one(problems: &[String], words: &str) {
+    assert!(
+        problems.len() == 1 && problems[0].contains(words),
+        "expected one problem with {words:?}: {problems:#?}"
+    );
+}
+
+#[test]
+fn a_spec_without_anything_is_three_members() {
+    let stored = review(&cluster(json!({})), None).unwrap();
+    assert_eq!(stored["spec"]["members"], 3);
+    assert_eq!(stored["spec"]["storage"]["size"], "10Gi");
+    assert_eq!(stored["spec"]["placement"]["zoneSpread"], "Preferred");
+    assert_eq!(stored["status"]["observedGeneration"], -1);
+}
+
+#[test]
+fn odd_sizes_are_taken() {
+    for members in [1, 3, 5, 7, 9] {
+        assert_eq!(created(json!({ "members": members })), [""; 0], "{members}");
+    }
+}
+
+#[test]
+fn other_sizes_are_told_what_to_use() {
+    let table = [
+        (-1, "must be at least 1"),
+        (0, "must be at least 1: use 1, 3, 5, 7 or 9"),
+        (
+            2,
+            "must be odd: 2 members survive no loss, exactly like 1; use 1 or 3",
+        ),
+        (
+            4,
+            "must be odd: 4 members survive the loss of 1, exactly like 3; use 3 or 5",
+        ),
+        (
+            6,
+            "must be odd: 6 members survive the loss of 2, exactly like 5; use 5 or 7",
+        ),
+        (
+            8,
+            "must be odd: 8 members survive the loss of 3, exactly like 7; use 7 or 9",
+        ),
+        (10, "must be at most 9"),
+        (
+            11,
+            "must be at most 9: every write goes to every member; use 9, or more clusters",
+        ),
+    ];
+    for (members, words) in table {
+        let problems = created(json!({ "members": members }));
+        assert_one(&problems, words);
+        assert!(problems[0].starts_with("spec.members: "), "{problems:?}");
+        // The same words when a running cluster is scaled.
+        assert_one(&changed(json!({}), json!({ "members": members })), words);
+    }
+}
+
+#[test]
+fn a_change_of_members_is_refused_until_scaling_is_there() {
+    assert_one(
+        &changed(json!({ "members": 3 }), json!({ "members": 5 })),
+        "must not change yet: growing and shrinking",
+    );
+    assert_eq!(
+        changed(json!({ "members": 5 }), json!({ "members": 5 })),
+        [""; 0]
+    );
+}
+
+#[test]
+fn required_zones_must_be_possible() {
+    let required = |zones: Value, members: i32| json!({ "members": members, "placement": { "zoneSpread": "Required", "zones": zones } });
+    assert_eq!(created(required(json!(["a", "b", "c"]), 3)), [""; 0]);
+    assert_eq!(created(required(json!([]), 3)), [""; 0]);
+    assert_one(
+        &created(required(json!(["a", "b"]), 3)),
+        "zoneSpread Required needs three zones",
+    );
+    assert_one(&created(required(json!([]), 1)), "needs at least 3 members");
+    assert_one(
+        &created(json!({ "placement": { "zoneSpread": "Disabled", "zones": ["a"] } })),
+        "zones must be empty with zoneSpread Disabled",
+    );
+    assert_one(
+        &created(json!({ "placement": { "zones": ["a", "b", "a"] } })),
+        "must not be listed twice",
+    );
+}
+
+#[test]
+fn placement_that_moves_members_is_refused() {
+    let placed = |placement: Value| json!({ "placement": placement });
+    assert_one(
+        &changed(json!({}), placed(json!({ "topologyKey": "rack" }))),
+        "spec.placement.topologyKey: must not change",
+    );
+    let abc = placed(json!({ "zones": ["a", "b", "c"] }));
+    assert_one(
+        &changed(json!({}), abc.clone()),
+        "must not be added or removed yet",
+    );
+    assert_one(
+        &changed(abc.clone(), json!({})),
+        "must not be added or removed yet",
+    );
+    assert_one(
+        &changed(abc.clone(), placed(json!({ "zones": ["a", "b", "d"] }))),
+        "must not change yet: moving members",
+    );
+    assert_eq!(
+        changed(abc, placed(json!({ "zones": ["c", "b", "a"] }))),
+        [""; 0]
+    );
+    assert_one(
+        &changed(json!({}), placed(json!({ "zoneSpread": "Disabled" }))),
+        "must not change to or from Disabled",
+    );
+    assert_eq!(
+        changed(json!({}), placed(json!({ "nodeSpread": "Preferred" }))),
+        [""; 0]
+    );
+}
+
+#[test]
+fn storage_is_a_quantity_that_stays() {
+    let size = |size: Value| json!({ "storage": { "size": size } });
+    assert_eq!(created(size(json!("1Gi"))), [""; 0]);
+    assert_eq!(created(size(json!(2_147_483_648_i64))), [""; 0]);
+    assert_one(
+        &created(size(json!("1023Mi"))),
+        "must be a quantity of at least 1Gi",
+    );
+    assert_one(
+        &created(size(json!("banana"))),
+        "spec.storage.size: must match",
+    );
+    assert_one(
+        &changed(size(json!("8Gi")), size(json!("4Gi"))),
+        "must not shrink",
+    );
+    assert_one(
+        &changed(size(json!("8Gi")), size(json!("16Gi"))),
+        "growing volumes comes with",
+    );
+    assert_eq!(changed(size(json!("8Gi")), size(json!("8192Mi"))), [""; 0]);
+    let class = |name: &str| json!({ "storage": { "className": name } });
+    assert_one(&changed(class("a"), class("b")), "must not change yet");
+    assert_one(
+        &changed(json!({}), class("b")),
+        "must not be added or removed yet",
+    );
+}
+
+#[test]
+fn config_must_make_sense() {
+    let config = |config: Value| json!({ "config": config });
+    assert_eq!(
+        created(config(json!({
+            "heartbeatMilliseconds": 100, "electionTimeoutMilliseconds": 500, "quota": "8Gi",
+            "snapshotCount": 10000, "maxRequestBytes": 1_572_864,
+            "autoCompaction": { "mode": "Periodic", "retention": "30m" },
+        }))),
+        [""; 0]
+    );
+    assert_one(
+        &created(config(json!({ "heartbeatMilliseconds": 300 }))),
+        "at least 5 times heartbeatMilliseconds",
+    );
+    assert_one(
+        &created(config(json!({ "quota": "1Mi" }))),
+        "between 16Mi and 1Ti",
+    );
+    for (mode, retention) in [("Periodic", "1000"), ("Revision", "30m"), ("Revision", "0")] {
+        let compaction = json!({ "autoCompaction": { "mode": mode, "retention": retention } });
+        assert_one(&created(config(compaction)), "retention must be a time");
+    }
+    assert_one(
+        &created(json!({ "resources": { "requests": { "cpu": "2" }, "limits": { "cpu": "1" } } })),
+        "requests must not be more than limits",
+    );
+}
+
+#[test]
+fn names_must_fit_services_and_labels() {
+    let named = |name: &str| {
+        let mut object = cluster(json!({}));
+        object["metadata"]["name"] = json!(name);
+        problems(&object, None)
+    };
+    assert_eq!(named(&"a".repeat(40)), [""; 0]);
+    assert_one(&named(&"a".repeat(41)), "at most 40 characters");
+    for name in ["1st", "orders.v2", "orders-"] {
+        assert_one(&named(name), "must start with a letter");
+    }
+}
+
+#[test]
+fn the_status_latches_hold_even_against_the_operator() {
+    let latched = |status: Value| {
+        let mut object = cluster(json!({}));
+        object["status"] = status;
+        object
+    };
+    let old = latched(
+        json!({ "observedGeneration": 1, "clusterID": "00000000000000ab", "bootstrapped": true }),
+    );
+    let same = latched(
+        json!({ "observedGeneration": 2, "clusterID": "00000000000000ab", "bootstrapped": true }),
+    );
+    assert_eq!(problems(&same, Some(&old)), [""; 0]);
+    let other = latched(
+        json!({ "observedGeneration": 2, "clusterID": "00000000000000cd", "bootstrapped": true }),
+    );
+    assert_one(&problems(&other, Some(&old)), "clusterID must never change");
+    let back = latched(json!({ "observedGeneration": 2, "clusterID": "00000000000000ab" }));
+    assert_one(
+        &problems(&back, Some(&old)),
+        "bootstrapped must never go back",
+    );
+}
+
+#[test]
+fn fields_that_are_not_there_yet_are_named() {
+    assert_one(
+        &created(json!({ "hibernated": true })),
+        "spec.hibernated: is no known field",
+    );
+    assert_one(
+        &created(json!({ "placement": { "drainZones": ["a"] } })),
+        "spec.placement.drainZones: is no known field",
+    );
+    assert_one(
+        &created(json!({ "members": "three" })),
+        "spec.members: must be of type integer",
+    );
+}
