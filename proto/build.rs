@@ -7,6 +7,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "etcd/auth.proto",
         "kvorum/admin.proto",
         "kvorum/log.proto",
+        "kvorum/peer.proto",
     ];
     println!("cargo::rerun-if-changed=proto");
     let descriptors = protox::compile(files, ["proto"])?;

@@ -1,1 +1,16 @@
-//! The replicated key-value server.
+//! The replicated key-value server: etcd's v3 API over openraft.
+
+pub mod admin;
+pub mod api;
+pub mod args;
+pub mod bootstrap;
+pub mod config;
+pub mod consensus;
+pub mod http;
+pub mod lessor;
+pub mod limits;
+pub mod member;
+pub mod metrics;
+pub mod peer;
+pub mod run;
+pub mod serve;

@@ -37,3 +37,9 @@ pub mod admin {
 pub mod log {
     include!(concat!(env!("OUT_DIR"), "/kvorumlog.rs"));
 }
+
+/// What members say to each other.
+#[allow(missing_docs, clippy::all, reason = "generated")]
+pub mod peer {
+    include!(concat!(env!("OUT_DIR"), "/kvorumpeer.rs"));
+}

@@ -66,6 +66,10 @@ impl Leases {
         })
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
     /// IDs and granted TTLs, by ID.
     pub(crate) fn list(&self) -> Vec<(i64, i64)> {
         self.by_id.iter().map(|(id, lease)| (*id, lease.ttl)).collect()

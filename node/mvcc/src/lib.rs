@@ -27,5 +27,6 @@ pub use compact::Sweep;
 pub use key::{KeyRange, Position, Revision};
 pub use lease::LeaseView;
 pub use rejection::Rejection;
+pub use restore::position_of;
 pub use txn::{writes, writes_collide};
 pub use store::{Error, Store, Summary};

@@ -1,7 +1,7 @@
 //! Building the in-memory state from what the engine holds.
 
 use crate::changes::Recent;
-use crate::engine::{Engine, Table};
+use crate::engine::{Engine, Table, View};
 use crate::index::{Index, Version};
 use crate::lease::Leases;
 use crate::limits::RECORD_OVERHEAD;
@@ -26,17 +26,16 @@ pub(crate) fn size(record: &KeyValue) -> u32 {
     u32::try_from(record.key.len() + record.value.len()).unwrap_or(u32::MAX)
 }
 
-/// The state at the engine's last durable point.
-pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
-    let view = engine.view()?;
-    let meta = match view.rows(Table::Meta)?.into_iter().next() {
-        Some((_, row)) => StoreMeta::decode(row).map_err(|_| damaged("position"))?,
-        None => StoreMeta {
+/// Where a view stands.
+pub(crate) fn meta(view: &dyn View) -> io::Result<StoreMeta> {
+    let Some((_, row)) = view.rows(Table::Meta)?.into_iter().next() else {
+        return Ok(StoreMeta {
             format: FORMAT,
             revision: 1,
             ..StoreMeta::default()
-        },
+        });
     };
+    let meta = StoreMeta::decode(row).map_err(|_| damaged("position"))?;
     if meta.format > FORMAT {
         let reason = format!(
             "the store has layout {}, this program knows up to {FORMAT}: use a newer kvorum-node",
@@ -44,6 +43,21 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
         );
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
+    Ok(meta)
+}
+
+/// The position that a meta row names.
+pub(crate) fn applied(meta: &StoreMeta) -> Option<Position> {
+    meta.has_applied.then_some(Position {
+        term: meta.applied_term,
+        index: meta.applied_index,
+    })
+}
+
+/// The state at the engine's last durable point.
+pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
+    let view = engine.view()?;
+    let meta = meta(view.as_ref())?;
     let mut leases = Leases::default();
     for (_, row) in view.rows(Table::Lease)? {
         let row = LeaseRow::decode(row).map_err(|_| damaged("lease table"))?;
@@ -80,10 +94,7 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
         leases,
         members,
         recent: Recent::new(meta.revision),
-        applied: meta.has_applied.then_some(Position {
-            term: meta.applied_term,
-            index: meta.applied_index,
-        }),
+        applied: applied(&meta),
         membership: meta.membership,
         revision: meta.revision,
         compacted: meta.compacted,
@@ -105,4 +116,13 @@ fn note(index: &mut Index, leases: &mut Leases, revision: Revision, record: &Key
     };
     index.set(&record.key, version);
     leases.attach(&record.key, before, record.lease);
+}
+
+/// Position and membership of a view's moment.
+///
+/// # Errors
+/// If the disk fails or what it holds is damaged.
+pub fn position_of(view: &dyn View) -> io::Result<(Option<Position>, Bytes)> {
+    let meta = meta(view)?;
+    Ok((applied(&meta), meta.membership))
 }

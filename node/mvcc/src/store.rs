@@ -41,6 +41,8 @@ pub struct Summary {
     pub keys: usize,
     /// Bytes of all readable records with their overhead: what the quota counts.
     pub live_bytes: i64,
+    /// The compaction whose removal is finished.
+    pub swept: i64,
     /// Leases.
     pub leases: usize,
 }
@@ -87,7 +89,8 @@ impl State {
             compacted: self.compacted,
             keys: self.index.live(),
             live_bytes: self.live_bytes,
-            leases: self.leases.list().len(),
+            swept: self.swept,
+            leases: self.leases.len(),
         }
     }
 }
@@ -184,6 +187,14 @@ impl Store {
     pub fn applied(&self) -> (Option<Position>, Bytes) {
         let state = self.state.read();
         (state.applied, state.membership.clone())
+    }
+
+    /// Position and membership of the last durable point.
+    ///
+    /// # Errors
+    /// If the disk fails or what it holds is damaged.
+    pub fn durable(&self) -> io::Result<(Option<Position>, Bytes)> {
+        crate::position_of(self.engine().view()?.as_ref())
     }
 
     /// Bytes that the engine takes on disk.

@@ -1,0 +1,67 @@
+//! etcd's client API.
+
+pub mod check;
+pub mod cluster;
+pub mod errors;
+pub mod kv;
+pub mod lease;
+pub mod maintenance;
+pub mod watch;
+
+use crate::member::Member;
+use kvorum_proto::etcdserverpb::ResponseHeader;
+use std::sync::Arc;
+use tonic::{Request, Status};
+
+/// The etcd version whose API this is: clients switch features by it. 3.7's one
+/// new call (RangeStream) is not served yet, so this says 3.6.
+pub const ETCD_VERSION: &str = "3.6.16";
+/// Version of the cluster and of the storage, in etcd's terms.
+pub const ETCD_CLUSTER_VERSION: &str = "3.6.0";
+
+/// The client services of one member.
+#[derive(Clone)]
+pub struct Api {
+    pub(crate) member: Arc<Member>,
+}
+
+impl Api {
+    /// Serves a member.
+    #[must_use]
+    pub fn new(member: Arc<Member>) -> Self {
+        Self { member }
+    }
+
+    /// A header for an answer made now.
+    pub(crate) fn header(&self, revision: i64) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.member.context().identity.cluster_id,
+            member_id: self.member.id(),
+            revision,
+            raft_term: self.member.consensus().term(),
+        }
+    }
+
+    /// Completes the header that the state machine began.
+    pub(crate) fn complete(&self, header: &mut Option<ResponseHeader>) {
+        let revision = header.map_or(0, |h| h.revision);
+        *header = Some(self.header(revision));
+    }
+
+    /// Whether a leader is known.
+    ///
+    /// # Errors
+    /// "no leader".
+    #[allow(clippy::result_large_err, reason = "tonic's own error")]
+    pub fn has_leader(&self) -> Result<(), Status> {
+        match self.member.consensus().status().leader {
+            Some(_) => Ok(()),
+            None => Err(errors::no_leader()),
+        }
+    }
+}
+
+/// Whether the client asked to be cut off while there is no leader.
+pub(crate) fn wants_leader<T>(request: &Request<T>) -> bool {
+    request.metadata().get("hasleader").is_some_and(|v| v == "true")
+}

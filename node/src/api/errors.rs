@@ -1,0 +1,105 @@
+//! etcd's errors: codes and texts that clients match.
+
+use crate::consensus::Failure;
+use kvorum_mvcc::Rejection;
+use tonic::{Code, Status};
+
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident: $code:ident, $text:literal;)*) => {
+        $($(#[$doc])* #[must_use] pub fn $name() -> Status { Status::new(Code::$code, $text) })*
+
+        /// All of them, for the reference page and for tests.
+        #[must_use]
+        pub fn all() -> Vec<Status> {
+            vec![$($name()),*]
+        }
+    };
+}
+
+errors! {
+    /// A request without a key.
+    empty_key: InvalidArgument, "etcdserver: key is not provided";
+    /// See [`Rejection::KeyNotFound`].
+    key_not_found: InvalidArgument, "etcdserver: key not found";
+    /// `ignore_value` with a value.
+    value_provided: InvalidArgument, "etcdserver: value is provided";
+    /// `ignore_lease` with a lease.
+    lease_provided: InvalidArgument, "etcdserver: lease is provided";
+    /// More than `--max-txn-ops`.
+    too_many_ops: InvalidArgument, "etcdserver: too many operations in txn request";
+    /// Two writes of one transaction meet.
+    duplicate_key: InvalidArgument, "etcdserver: duplicate key given in txn request";
+    /// An unknown sort order or target.
+    invalid_sort_option: InvalidArgument, "etcdserver: invalid sort option";
+    /// More than `--max-request-bytes`.
+    request_too_large: InvalidArgument, "etcdserver: request is too large";
+    /// Below the compacted revision.
+    compacted: OutOfRange, "etcdserver: mvcc: required revision has been compacted";
+    /// Above the current revision.
+    future_revision: OutOfRange, "etcdserver: mvcc: required revision is a future revision";
+    /// The quota is used up.
+    no_space: ResourceExhausted, "etcdserver: mvcc: database space exceeded";
+    /// Too much waits already.
+    too_many_requests: ResourceExhausted, "etcdserver: too many requests";
+    /// No such lease.
+    lease_not_found: NotFound, "etcdserver: requested lease not found";
+    /// A lease with that ID is there.
+    lease_exists: FailedPrecondition, "etcdserver: lease already exists";
+    /// Longer than etcd allows.
+    lease_ttl_too_large: OutOfRange, "etcdserver: too large lease TTL";
+    /// No leader, and the client does not want to wait.
+    no_leader: Unavailable, "etcdserver: no leader";
+    /// The leader changed while it worked on this.
+    leader_changed: Unavailable, "etcdserver: leader changed";
+    /// On the way out.
+    stopped: Unavailable, "etcdserver: server stopped";
+    /// Time ran out.
+    timed_out: Unavailable, "etcdserver: request timed out";
+    /// The leader was lost while it worked on this.
+    timed_out_leader_lost: Unavailable, "etcdserver: request timed out, possibly due to previous leader failure";
+    /// A learner serves only little.
+    not_for_learner: FailedPrecondition, "etcdserver: rpc not supported for learner";
+}
+
+/// A call that is not built yet.
+#[must_use]
+pub fn unimplemented(what: &str) -> Status {
+    Status::unimplemented(format!("{what} is not served by this version of kvorum-node"))
+}
+
+/// For a request that did not go through.
+#[must_use]
+pub fn from_failure(failure: Failure) -> Status {
+    match failure {
+        Failure::NoLeader | Failure::TimedOut => timed_out(),
+        Failure::LeaderLost => timed_out_leader_lost(),
+        Failure::TooMany => too_many_requests(),
+        Failure::Stopped => stopped(),
+    }
+}
+
+/// For a refusal of the state machine.
+#[must_use]
+pub fn from_rejection(rejection: Rejection) -> Status {
+    match rejection {
+        Rejection::KeyNotFound => key_not_found(),
+        Rejection::Compacted => compacted(),
+        Rejection::FutureRevision => future_revision(),
+        Rejection::LeaseNotFound => lease_not_found(),
+        Rejection::LeaseExists => lease_exists(),
+        Rejection::LeaseTtlTooLarge => lease_ttl_too_large(),
+        Rejection::Unknown => Status::unimplemented("a member of the cluster is too old for this request"),
+    }
+}
+
+/// For a failed read.
+#[must_use]
+pub fn from_read(error: &kvorum_mvcc::Error) -> Status {
+    match error {
+        kvorum_mvcc::Error::Rejected(rejection) => from_rejection(*rejection),
+        kvorum_mvcc::Error::Io(error) => {
+            tracing::error!(%error, "Reading the store failed");
+            Status::data_loss(format!("the store of this member failed: {error}"))
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! The KV service.
+
+use super::{Api, check, errors};
+use crate::limits::UPKEEP_INTERVAL;
+use kvorum_mvcc::{Rejection, writes};
+use kvorum_proto::etcdserverpb::kv_server::Kv;
+use kvorum_proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
+    PutResponse, RangeRequest, RangeResponse, RangeStreamResponse, RequestOp, TxnRequest,
+    TxnResponse, request_op,
+};
+use kvorum_proto::log::{Command, Reply, command, reply};
+use prost::Message;
+use tonic::{Request, Response, Status};
+
+/// Ranges longer than this are read on a thread of their own.
+const QUICK_RANGE: i64 = 1000;
+
+impl Api {
+    /// Has a command applied; a refusal becomes etcd's error.
+    pub(crate) async fn propose(&self, op: command::Op) -> Result<reply::Op, Status> {
+        let command = Command { op: Some(op) };
+        if command.encoded_len() > self.member.limits().bytes {
+            return Err(errors::request_too_large());
+        }
+        let Reply { op } = self
+            .member
+            .consensus()
+            .propose(&command)
+            .await
+            .map_err(errors::from_failure)?;
+        match op {
+            Some(reply::Op::Rejected(code)) => Err(errors::from_rejection(Rejection::from_code(code))),
+            Some(op) => Ok(op),
+            None => Err(Status::internal("an applied command gave no reply")),
+        }
+    }
+
+    /// Refuses what would grow the store beyond its quota. Deletes, compactions
+    /// and what makes room are never refused.
+    #[allow(clippy::result_large_err, reason = "tonic's own error")]
+    pub(crate) fn check_quota(&self, more: usize) -> Result<(), Status> {
+        let quota = self.member.limits().quota;
+        let more = i64::try_from(more).unwrap_or(i64::MAX);
+        if quota > 0 && self.member.store().summary().live_bytes.saturating_add(more) > quota {
+            return Err(errors::no_space());
+        }
+        Ok(())
+    }
+
+    /// Waits until this member's store is as new as the cluster.
+    pub(crate) async fn linearize(&self) -> Result<(), Status> {
+        self.member.consensus().linearize().await.map_err(errors::from_failure)
+    }
+
+    /// Members without a vote answer only what they can answer alone.
+    #[allow(clippy::result_large_err, reason = "tonic's own error")]
+    pub(crate) fn refuse_learner(&self) -> Result<(), Status> {
+        let status = self.member.consensus().status();
+        if status.initialized() && !status.voters.contains(&self.member.id()) {
+            return Err(errors::not_for_learner());
+        }
+        Ok(())
+    }
+
+    async fn read(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
+        let store = self.member.store().clone();
+        let quick = request.range_end.is_empty() || (1..=QUICK_RANGE).contains(&request.limit);
+        let answer = if quick {
+            store.range(&request)
+        } else {
+            tokio::task::spawn_blocking(move || store.range(&request))
+                .await
+                .map_err(|e| Status::internal(e.to_string()))?
+        };
+        answer.map_err(|e| errors::from_read(&e))
+    }
+}
+
+/// Bytes that a transaction may add, counting the larger branch.
+fn added_bytes(request: &TxnRequest) -> usize {
+    let branch = |ops: &[RequestOp]| -> usize {
+        let op = |op: &RequestOp| match &op.request {
+            Some(request_op::Request::RequestPut(r)) => r.key.len() + r.value.len(),
+            Some(request_op::Request::RequestTxn(r)) => added_bytes(r),
+            _ => 0,
+        };
+        ops.iter().map(op).sum()
+    };
+    branch(&request.success).max(branch(&request.failure))
+}
+
+/// Whether all reads of a transaction are content with this member's state.
+fn serializable(request: &TxnRequest) -> bool {
+    request.success.iter().chain(&request.failure).all(|op| match &op.request {
+        Some(request_op::Request::RequestRange(r)) => r.serializable,
+        Some(request_op::Request::RequestTxn(r)) => serializable(r),
+        _ => true,
+    })
+}
+
+fn mismatched() -> Status {
+    Status::internal("an applied command gave another command's reply")
+}
+
+#[tonic::async_trait]
+impl Kv for Api {
+    type RangeStreamStream = tokio_stream::Empty<Result<RangeStreamResponse, Status>>;
+
+    async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+        let request = request.into_inner();
+        check::range(&request)?;
+        if !request.serializable {
+            self.refuse_learner()?;
+            self.linearize().await?;
+        }
+        let mut response = self.read(request).await?;
+        self.complete(&mut response.header);
+        Ok(Response::new(response))
+    }
+
+    async fn range_stream(
+        &self,
+        _request: Request<RangeRequest>,
+    ) -> Result<Response<Self::RangeStreamStream>, Status> {
+        Err(errors::unimplemented("RangeStream"))
+    }
+
+    async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
+        let request = request.into_inner();
+        check::put(&request)?;
+        self.check_quota(request.key.len() + request.value.len())?;
+        match self.propose(command::Op::Put(request)).await? {
+            reply::Op::Put(mut response) => {
+                self.complete(&mut response.header);
+                Ok(Response::new(response))
+            }
+            _ => Err(mismatched()),
+        }
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<DeleteRangeRequest>,
+    ) -> Result<Response<DeleteRangeResponse>, Status> {
+        let request = request.into_inner();
+        check::delete(&request)?;
+        match self.propose(command::Op::DeleteRange(request)).await? {
+            reply::Op::DeleteRange(mut response) => {
+                self.complete(&mut response.header);
+                Ok(Response::new(response))
+            }
+            _ => Err(mismatched()),
+        }
+    }
+
+    async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
+        let request = request.into_inner();
+        check::txn(&request, self.member.limits().txn_ops)?;
+        if !writes(&request) {
+            if !serializable(&request) {
+                self.refuse_learner()?;
+                self.linearize().await?;
+            }
+            let mut response = self
+                .member
+                .store()
+                .read_txn(&request)
+                .map_err(|e| errors::from_read(&e))?;
+            self.complete(&mut response.header);
+            return Ok(Response::new(response));
+        }
+        let added = added_bytes(&request);
+        if added > 0 {
+            self.check_quota(added)?;
+        }
+        match self.propose(command::Op::Txn(request)).await? {
+            reply::Op::Txn(mut response) => {
+                self.complete(&mut response.header);
+                Ok(Response::new(response))
+            }
+            _ => Err(mismatched()),
+        }
+    }
+
+    async fn compact(
+        &self,
+        request: Request<CompactionRequest>,
+    ) -> Result<Response<CompactionResponse>, Status> {
+        let request = request.into_inner();
+        let reply::Op::Compact(mut response) = self.propose(command::Op::Compact(request)).await? else {
+            return Err(mismatched());
+        };
+        if request.physical {
+            while self.member.store().summary().swept < request.revision {
+                tokio::time::sleep(UPKEEP_INTERVAL / 50).await;
+            }
+            let store = self.member.store().clone();
+            tokio::task::spawn_blocking(move || store.flush())
+                .await
+                .map_err(|e| Status::internal(e.to_string()))?
+                .map_err(|e| errors::from_read(&e.into()))?;
+        }
+        self.complete(&mut response.header);
+        Ok(Response::new(response))
+    }
+}

@@ -1,0 +1,160 @@
+//! The Lease service.
+
+use super::{Api, errors};
+use crate::limits::{NO_LEADER_PAUSE, REQUEST_TIMEOUT, WATCH_RESPONSES_AHEAD};
+use kvorum_proto::etcdserverpb::lease_server::Lease;
+use kvorum_proto::etcdserverpb::{
+    LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
+    LeaseLeasesRequest, LeaseLeasesResponse, LeaseRevokeRequest, LeaseRevokeResponse, LeaseStatus,
+    LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+};
+use kvorum_proto::log::{command, reply};
+use kvorum_proto::peer::{call, call_reply};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+/// What to ask whoever leads.
+#[derive(Clone, Copy)]
+enum Question {
+    Renew(i64),
+    Left(i64),
+}
+
+/// Seconds that the leader may take to answer.
+const LEADER_ANSWER: Duration = Duration::from_secs(1);
+
+impl Api {
+    /// Asks the leader of a lease, wherever it is.
+    async fn ask(&self, question: Question) -> Result<i64, Status> {
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        loop {
+            let here = match question {
+                Question::Renew(id) => self.member.renew_here(id),
+                Question::Left(id) => self.member.left_here(id),
+            };
+            if let Some(answer) = here {
+                return Ok(answer);
+            }
+            let call = match question {
+                Question::Renew(id) => call::Call::LeaseRenew(id),
+                Question::Left(id) => call::Call::LeaseLeft(id),
+            };
+            match self.member.consensus().ask_leader(call, LEADER_ANSWER).await {
+                Some(call_reply::Reply::LeaseRenewed(n) | call_reply::Reply::LeaseLeft(n)) => return Ok(n),
+                _ if Instant::now() + NO_LEADER_PAUSE >= deadline => return Err(errors::timed_out()),
+                _ => tokio::time::sleep(NO_LEADER_PAUSE).await,
+            }
+        }
+    }
+
+    async fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+        // Before renewing: a client must not take a later revision for what it has seen.
+        let header = self.header(self.member.store().revision());
+        let ttl = self.ask(Question::Renew(id)).await?;
+        Ok(LeaseKeepAliveResponse {
+            header: Some(header),
+            id,
+            ttl,
+        })
+    }
+}
+
+/// A positive random lease ID.
+fn new_id() -> i64 {
+    rand::random_range(1..=i64::MAX)
+}
+
+#[tonic::async_trait]
+impl Lease for Api {
+    type LeaseKeepAliveStream = ReceiverStream<Result<LeaseKeepAliveResponse, Status>>;
+
+    async fn lease_grant(
+        &self,
+        request: Request<LeaseGrantRequest>,
+    ) -> Result<Response<LeaseGrantResponse>, Status> {
+        let mut request = request.into_inner();
+        self.check_quota(0)?;
+        if request.id == 0 {
+            request.id = new_id();
+        }
+        request.ttl = request.ttl.max(self.member.consensus().timing().lease_ttl_min());
+        match self.propose(command::Op::LeaseGrant(request)).await? {
+            reply::Op::LeaseGrant(mut response) => {
+                self.complete(&mut response.header);
+                Ok(Response::new(response))
+            }
+            _ => Err(Status::internal("a grant gave another command's reply")),
+        }
+    }
+
+    async fn lease_revoke(
+        &self,
+        request: Request<LeaseRevokeRequest>,
+    ) -> Result<Response<LeaseRevokeResponse>, Status> {
+        match self.propose(command::Op::LeaseRevoke(request.into_inner())).await? {
+            reply::Op::LeaseRevoke(mut response) => {
+                self.complete(&mut response.header);
+                Ok(Response::new(response))
+            }
+            _ => Err(Status::internal("a revoke gave another command's reply")),
+        }
+    }
+
+    async fn lease_keep_alive(
+        &self,
+        request: Request<Streaming<LeaseKeepAliveRequest>>,
+    ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
+        let mut requests = request.into_inner();
+        let (tx, rx) = mpsc::channel(WATCH_RESPONSES_AHEAD);
+        let api = self.clone();
+        tokio::spawn(async move {
+            while let Some(Ok(request)) = requests.next().await {
+                let answer = api.keep_alive(request.id).await;
+                let failed = answer.is_err();
+                if tx.send(answer).await.is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(rx)))
+    }
+
+    async fn lease_time_to_live(
+        &self,
+        request: Request<LeaseTimeToLiveRequest>,
+    ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
+        let request = request.into_inner();
+        self.linearize().await?;
+        let lease = self.member.store().lease(request.id, request.keys);
+        let mut response = LeaseTimeToLiveResponse {
+            header: Some(self.header(self.member.store().revision())),
+            id: request.id,
+            ttl: -1,
+            ..LeaseTimeToLiveResponse::default()
+        };
+        if let Some(lease) = lease {
+            response.ttl = self.ask(Question::Left(request.id)).await?;
+            if response.ttl >= 0 {
+                response.granted_ttl = lease.ttl;
+                response.keys = lease.keys.into_iter().map(Into::into).collect();
+            }
+        }
+        Ok(Response::new(response))
+    }
+
+    async fn lease_leases(
+        &self,
+        _request: Request<LeaseLeasesRequest>,
+    ) -> Result<Response<LeaseLeasesResponse>, Status> {
+        self.linearize().await?;
+        let leases = self.member.store().leases();
+        Ok(Response::new(LeaseLeasesResponse {
+            header: Some(self.header(self.member.store().revision())),
+            leases: leases.into_iter().map(|(id, _)| LeaseStatus { id }).collect(),
+        }))
+    }
+}

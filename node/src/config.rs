@@ -1,0 +1,353 @@
+//! What the flags come to, checked.
+
+use crate::args::{Args, ClusterState, CompactionMode};
+use crate::consensus::settings::Timing;
+use crate::consensus::types::MemberId;
+use crate::limits::QUOTA_BYTES_DEFAULT;
+use crate::member::{Attributes, RequestLimits};
+use sha1::{Digest, Sha1};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How this member comes to its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Start {
+    /// Wait, under a given identity.
+    Join {
+        /// Cluster ID.
+        cluster_id: u64,
+        /// Member ID.
+        member_id: MemberId,
+    },
+    /// Form the cluster with the members listed (or wait to be added, if it exists).
+    Static {
+        /// Cluster ID, from the members' IDs as etcd makes it.
+        cluster_id: u64,
+        /// This member.
+        member_id: MemberId,
+        /// Name and peer URLs by ID.
+        members: BTreeMap<MemberId, (String, Vec<String>)>,
+        /// Whether to form it.
+        form: bool,
+    },
+}
+
+/// What is compacted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoCompaction {
+    /// Nothing.
+    Off,
+    /// What is older than this.
+    Periodic(Duration),
+    /// All but this many revisions.
+    Revisions(i64),
+}
+
+/// The checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Data directory.
+    pub data_dir: PathBuf,
+    /// How this member comes to its cluster.
+    pub start: Start,
+    /// `host:port` to listen on for clients.
+    pub listen_client: Vec<String>,
+    /// `host:port` to listen on for peers.
+    pub listen_peer: Vec<String>,
+    /// `host:port` for metrics and health.
+    pub listen_metrics: Vec<String>,
+    /// What this member says of itself.
+    pub attributes: Attributes,
+    /// What requests may ask for.
+    pub limits: RequestLimits,
+    /// Timers.
+    pub timing: Timing,
+    /// Log entries between snapshots.
+    pub snapshot_count: u64,
+    /// What is compacted by itself.
+    pub auto_compaction: AutoCompaction,
+    /// Wait for the disk.
+    pub sync: bool,
+}
+
+/// A flag that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--{flag}: {reason}")]
+pub struct Wrong {
+    /// Its name.
+    pub flag: &'static str,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+fn wrong(flag: &'static str, reason: impl Into<String>) -> Wrong {
+    Wrong {
+        flag,
+        reason: reason.into(),
+    }
+}
+
+fn urls(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
+    let mut list = Vec::new();
+    for url in text.split(',').map(str::trim).filter(|u| !u.is_empty()) {
+        if url.starts_with("https://") {
+            return Err(wrong(flag, format!("{url}: TLS is not served by this version, use http://")));
+        }
+        let Some(rest) = url.strip_prefix("http://") else {
+            return Err(wrong(flag, format!("{url}: must be of the form http://host:port")));
+        };
+        let rest = rest.trim_end_matches('/');
+        let port = rest.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        if port.is_none() || rest.contains('/') {
+            return Err(wrong(flag, format!("{url}: must be of the form http://host:port")));
+        }
+        list.push(format!("http://{rest}"));
+    }
+    if list.is_empty() {
+        return Err(wrong(flag, "at least one URL is needed"));
+    }
+    Ok(list)
+}
+
+fn addresses(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
+    let urls = urls(flag, text)?;
+    Ok(urls.iter().map(|u| u.trim_start_matches("http://").to_owned()).collect())
+}
+
+/// A duration as Go writes it: 10m, 1h30m, 500ms.
+fn duration(text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit);
+        let number: u64 = number.parse().ok()?;
+        total += match unit {
+            "ms" => Duration::from_millis(number),
+            "s" => Duration::from_secs(number),
+            "m" => Duration::from_secs(number.checked_mul(60)?),
+            "h" => Duration::from_secs(number.checked_mul(3600)?),
+            _ => return None,
+        };
+        rest = tail;
+    }
+    Some(total)
+}
+
+fn auto_compaction(mode: CompactionMode, retention: &str) -> Result<AutoCompaction, Wrong> {
+    let flag = "auto-compaction-retention";
+    let number = retention.parse::<i64>().ok();
+    match (mode, number) {
+        (_, Some(0)) => Ok(AutoCompaction::Off),
+        (_, Some(n)) if n < 0 => Err(wrong(flag, format!("{n}: must not be negative"))),
+        (CompactionMode::Revision, Some(n)) => Ok(AutoCompaction::Revisions(n)),
+        (CompactionMode::Revision, None) => Err(wrong(flag, format!("{retention}: must be a number of revisions"))),
+        (CompactionMode::Periodic, Some(hours)) => {
+            let hours = u64::try_from(hours).unwrap_or(0);
+            Ok(AutoCompaction::Periodic(Duration::from_secs(hours.saturating_mul(3600))))
+        }
+        (CompactionMode::Periodic, None) => duration(retention)
+            .map(AutoCompaction::Periodic)
+            .ok_or_else(|| wrong(flag, format!("{retention}: must be a duration such as 5m or 1h"))),
+    }
+}
+
+/// A member's ID as etcd makes it: from its sorted peer URLs and the token.
+fn member_id(peer_urls: &[String], token: &str) -> MemberId {
+    let mut sorted = peer_urls.to_vec();
+    sorted.sort();
+    let mut hash = Sha1::new();
+    hash.update(sorted.concat());
+    hash.update(token);
+    first_eight(&hash.finalize())
+}
+
+fn cluster_id(members: impl Iterator<Item = MemberId>) -> u64 {
+    let mut hash = Sha1::new();
+    for id in members {
+        hash.update(id.to_be_bytes());
+    }
+    first_eight(&hash.finalize())
+}
+
+fn first_eight(digest: &[u8]) -> u64 {
+    digest.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b))
+}
+
+fn static_start(args: &Args) -> Result<Start, Wrong> {
+    let flag = "initial-cluster";
+    let own = urls("initial-advertise-peer-urls", &args.initial_advertise_peer_urls)?;
+    let text = args.initial_cluster.clone().unwrap_or_else(|| {
+        let own: Vec<String> = own.iter().map(|u| format!("{}={u}", args.name)).collect();
+        own.join(",")
+    });
+    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let Some((name, url)) = part.split_once('=') else {
+            return Err(wrong(flag, format!("{part}: must be of the form name=http://host:port")));
+        };
+        by_name.entry(name.to_owned()).or_default().extend(urls(flag, url)?);
+    }
+    let Some(listed) = by_name.get(&args.name) else {
+        return Err(wrong(flag, format!("must list this member, {}", args.name)));
+    };
+    let sorted = |list: &[String]| {
+        let mut list = list.to_vec();
+        list.sort();
+        list
+    };
+    if sorted(listed) != sorted(&own) {
+        let reason = format!(
+            "lists {} at {}, but --initial-advertise-peer-urls says {}",
+            args.name,
+            listed.join(","),
+            own.join(",")
+        );
+        return Err(wrong(flag, reason));
+    }
+    let mut members = BTreeMap::new();
+    let mut me = 0;
+    for (name, urls) in by_name {
+        let id = member_id(&urls, &args.initial_cluster_token);
+        if name == args.name {
+            me = id;
+        }
+        if members.insert(id, (name, urls)).is_some() {
+            return Err(wrong(flag, "two members have the same peer URLs"));
+        }
+    }
+    Ok(Start::Static {
+        cluster_id: cluster_id(members.keys().copied()),
+        member_id: me,
+        members,
+        form: args.initial_cluster_state == ClusterState::New,
+    })
+}
+
+impl Config {
+    /// Checks the flags.
+    ///
+    /// # Errors
+    /// The first flag that cannot be.
+    pub fn new(args: &Args) -> Result<Self, Wrong> {
+        let start = match (args.join, args.cluster_id, args.member_id) {
+            (true, Some(cluster_id), Some(member_id)) => {
+                if member_id == 0 {
+                    return Err(wrong("member-id", "must not be 0"));
+                }
+                Start::Join {
+                    cluster_id,
+                    member_id,
+                }
+            }
+            _ => static_start(args)?,
+        };
+        let etcd_minimum = 5 * args.heartbeat_interval;
+        if args.election_timeout < etcd_minimum {
+            let reason = format!("must be at least 5 heartbeat intervals, {etcd_minimum} ms");
+            return Err(wrong("election-timeout", reason));
+        }
+        let interval = &args.watch_progress_notify_interval;
+        let progress_interval = duration(interval)
+            .ok_or_else(|| wrong("watch-progress-notify-interval", format!("{interval}: must be a duration such as 10m")))?;
+        let default_dir = || PathBuf::from(format!("{}.etcd", args.name));
+        Ok(Self {
+            data_dir: args.data_dir.clone().unwrap_or_else(default_dir),
+            start,
+            listen_client: addresses("listen-client-urls", &args.listen_client_urls)?,
+            listen_peer: addresses("listen-peer-urls", &args.listen_peer_urls)?,
+            listen_metrics: match &args.listen_metrics_urls {
+                Some(text) => addresses("listen-metrics-urls", text)?,
+                None => Vec::new(),
+            },
+            attributes: Attributes {
+                name: args.name.clone(),
+                client_urls: urls("advertise-client-urls", &args.advertise_client_urls)?,
+                zone: args.zone.clone(),
+            },
+            limits: RequestLimits {
+                bytes: args.max_request_bytes,
+                txn_ops: args.max_txn_ops,
+                quota: if args.quota_backend_bytes == 0 {
+                    QUOTA_BYTES_DEFAULT
+                } else {
+                    args.quota_backend_bytes
+                },
+                progress_interval,
+            },
+            timing: Timing::from_etcd(args.heartbeat_interval, args.election_timeout),
+            snapshot_count: args.snapshot_count,
+            auto_compaction: auto_compaction(args.auto_compaction_mode, &args.auto_compaction_retention)?,
+            sync: !args.unsafe_no_fsync,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn config(flags: &[&str]) -> Result<Config, String> {
+        let args = Args::try_parse_from(std::iter::once(&"kvorum-node").chain(flags)).map_err(|e| e.to_string())?;
+        Config::new(&args).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn ids_are_those_that_etcd_makes() {
+        // A default etcd 3.x (name default, localhost:2380, token etcd-cluster) has these IDs.
+        let config = config(&[]).unwrap();
+        let Start::Static { cluster_id, member_id, form, .. } = config.start else {
+            panic!("not static");
+        };
+        assert_eq!(format!("{member_id:x}"), "8e9e05c52164694d");
+        assert_eq!(format!("{cluster_id:x}"), "cdf818194e3a8c32");
+        assert!(form);
+    }
+
+    #[test]
+    fn both_forms_of_a_flag_and_joining_work() {
+        let config = config(&["--name", "a", "--join", "--cluster-id=00000000000000ff", "--member-id", "3"]).unwrap();
+        assert_eq!(
+            config.start,
+            Start::Join {
+                cluster_id: 255,
+                member_id: 3
+            }
+        );
+    }
+
+    #[test]
+    fn wrong_flags_say_what_to_do() {
+        for (flags, word) in [
+            (&["--join"][..], "--cluster-id"),
+            (&["--join", "--cluster-id=12", "--member-id=1"], "16 hexadecimal digits"),
+            (&["--join", "--cluster-id=00000000000000ff", "--member-id=0"], "must not be 0"),
+            (&["--initial-cluster", "other=http://x:1"], "must list this member"),
+            (&["--initial-cluster", "default=http://x:1"], "--initial-advertise-peer-urls says"),
+            (&["--listen-client-urls", "localhost:1"], "http://host:port"),
+            (&["--listen-client-urls", "https://localhost:1"], "TLS is not served"),
+            (&["--election-timeout", "100"], "5 heartbeat intervals"),
+            (&["--auto-compaction-retention", "soon"], "duration"),
+            (&["--auto-compaction-mode", "revision", "--auto-compaction-retention", "1h"], "revisions"),
+            (&["--no-such-flag"], "--no-such-flag"),
+        ] {
+            let message = config(flags).unwrap_err();
+            assert!(message.contains(word), "{flags:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_as_in_go() {
+        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(duration("5"), None);
+        assert_eq!(
+            auto_compaction(CompactionMode::Periodic, "2").unwrap(),
+            AutoCompaction::Periodic(Duration::from_secs(7200))
+        );
+    }
+}

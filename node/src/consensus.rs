@@ -1,0 +1,392 @@
+//! Consensus behind our own words: propose, read, initialize, hand over, status.
+//!
+//! openraft appears here and in `peer`, nowhere else.
+
+pub mod log_store;
+pub mod machine;
+pub mod network;
+pub mod reads;
+pub mod settings;
+pub mod status;
+pub mod transfer;
+pub mod types;
+pub mod upkeep;
+
+use crate::limits::{NO_LEADER_PAUSE, PROPOSAL_BYTES_MAX, PROPOSALS_MAX, REQUEST_TIMEOUT};
+use crate::peer::Context;
+use crate::peer::calls::{CallError, Calls};
+use futures::Stream;
+use kvorum_proto::log::{Command, Reply};
+use kvorum_proto::peer::{self, CallFailure, call, call_reply};
+use machine::{Machine, Progress, SnapshotData};
+use openraft::errors::{ClientWriteError, Fatal, InitializeError, LinearizableReadError, RaftError};
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult, TransferLeaderRequest, VoteRequest};
+use openraft::type_config::alias::SnapshotOf;
+use openraft::{Raft, ReadPolicy};
+use prost::Message;
+use settings::Timing;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use types::{LogId, MemberId, Node, Proposal, Types, Vote};
+
+/// Why a request did not go through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// No leader was found in time; nothing was done.
+    #[error("no leader")]
+    NoLeader,
+    /// The leader was lost while it worked on the request: it may or may not come to pass.
+    #[error("the leader was lost meanwhile")]
+    LeaderLost,
+    /// Time ran out: it may or may not come to pass.
+    #[error("request timed out")]
+    TimedOut,
+    /// Too much waits already; nothing was done.
+    #[error("too many requests")]
+    TooMany,
+    /// This member is on its way out.
+    #[error("server stopped")]
+    Stopped,
+}
+
+/// The consensus module of one member.
+pub struct Consensus {
+    raft: Raft<Types, Machine>,
+    context: Arc<Context>,
+    calls: Arc<Calls>,
+    timing: Timing,
+    progress: watch::Receiver<Progress>,
+    reads: reads::Reads,
+    places: Semaphore,
+    room: Semaphore,
+}
+
+/// Whom to ask instead.
+enum Elsewhere {
+    /// This member.
+    Leader(MemberId, Node),
+    /// Nobody yet.
+    Unknown,
+}
+
+impl Consensus {
+    /// Puts the parts together and starts openraft.
+    ///
+    /// # Errors
+    /// If openraft finds the log or the store unusable.
+    pub async fn start(
+        context: Arc<Context>,
+        timing: Timing,
+        log: log_store::LogStore,
+        machine: Machine,
+    ) -> Result<Arc<Self>, Fatal<Types>> {
+        let calls = Arc::new(Calls::new(context.clone()));
+        let factory = network::Factory {
+            context: context.clone(),
+            calls: calls.clone(),
+            vote_timeout: timing.election_max,
+        };
+        let progress = machine.progress();
+        let config = Arc::new(timing.raft_config());
+        let raft = Raft::new(context.identity.member_id, config, factory, log, machine).await?;
+        let (reads, waiters) = reads::Reads::new();
+        let consensus = Arc::new(Self {
+            raft,
+            context,
+            calls,
+            timing,
+            progress,
+            reads,
+            places: Semaphore::new(PROPOSALS_MAX),
+            room: Semaphore::new(PROPOSAL_BYTES_MAX),
+        });
+        tokio::spawn(reads::run(Arc::downgrade(&consensus), waiters));
+        Ok(consensus)
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + REQUEST_TIMEOUT + 2 * self.timing.election_max
+    }
+
+    /// Has a command committed and applied on this member; returns its reply.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn propose(&self, command: &Command) -> Result<Reply, Failure> {
+        let proposal = Proposal::new(command);
+        let deadline = self.deadline();
+        loop {
+            let elsewhere = match self.propose_here(proposal.clone(), deadline).await? {
+                Ok((_, reply)) => return Ok(reply),
+                Err(elsewhere) => elsewhere,
+            };
+            if let Elsewhere::Leader(id, node) = elsewhere
+                && let Some((index, reply)) = self.forward(id, &node, &proposal, deadline).await?
+            {
+                // A later serializable read of this member must see it.
+                self.wait_applied_until(index, deadline).await?;
+                return Ok(reply);
+            }
+            if Instant::now() + NO_LEADER_PAUSE >= deadline {
+                return Err(Failure::NoLeader);
+            }
+            tokio::time::sleep(NO_LEADER_PAUSE).await;
+        }
+    }
+
+    /// Proposes as the leader; tells whom to ask if it is not this member.
+    async fn propose_here(
+        &self,
+        proposal: Proposal,
+        deadline: Instant,
+    ) -> Result<Result<(u64, Reply), Elsewhere>, Failure> {
+        if !self.raft.is_leader() {
+            return Ok(Err(self.elsewhere()));
+        }
+        let bytes = u32::try_from(proposal.len()).unwrap_or(u32::MAX);
+        let _place = self.places.try_acquire().map_err(|_| Failure::TooMany)?;
+        let _room = self.room.try_acquire_many(bytes).map_err(|_| Failure::TooMany)?;
+        let written = tokio::time::timeout_at(deadline, self.raft.client_write(proposal)).await;
+        match written {
+            Err(_) => Err(Failure::TimedOut),
+            Ok(Ok(response)) => Ok(Ok((response.log_id.index, response.data.0))),
+            Ok(Err(RaftError::Fatal(_))) => Err(Failure::Stopped),
+            Ok(Err(RaftError::APIError(error))) => match error {
+                ClientWriteError::ForwardToLeader(forward) => {
+                    Ok(Err(match (forward.leader_id, forward.leader_node) {
+                        (Some(id), Some(node)) if id != self.context.identity.member_id => {
+                            Elsewhere::Leader(id, node)
+                        }
+                        _ => Elsewhere::Unknown,
+                    }))
+                }
+                ClientWriteError::LogEntryDiscarded(_) => Err(Failure::LeaderLost),
+                ClientWriteError::ChangeMembershipError(_)
+                | ClientWriteError::PreconditionFailed(_) => Err(Failure::Stopped),
+            },
+        }
+    }
+
+    /// Sends a proposal to the leader. `None`: nothing was done there, ask again.
+    async fn forward(
+        &self,
+        id: MemberId,
+        node: &Node,
+        proposal: &Proposal,
+        deadline: Instant,
+    ) -> Result<Option<(u64, Reply)>, Failure> {
+        let call = call::Call::Propose(proposal.encoded());
+        let left = deadline.saturating_duration_since(Instant::now());
+        match self.calls.call(id, node, call, left).await {
+            Ok(call_reply::Reply::Proposed(proposed)) => {
+                let reply = Reply::decode(proposed.reply).map_err(|_| Failure::LeaderLost)?;
+                Ok(Some((proposed.index, reply)))
+            }
+            Ok(call_reply::Reply::Failure(code)) => match CallFailure::try_from(code) {
+                Ok(CallFailure::NotLeader | CallFailure::Stopping) => Ok(None),
+                Ok(CallFailure::Overloaded) => Err(Failure::TooMany),
+                _ => Err(Failure::LeaderLost),
+            },
+            Ok(_) => Err(Failure::LeaderLost),
+            Err(CallError::NotSent) => Ok(None),
+            Err(CallError::NoAnswer) => Err(Failure::LeaderLost),
+        }
+    }
+
+    /// Answers another member's proposal.
+    pub async fn propose_for_peer(&self, command: &[u8]) -> call_reply::Reply {
+        let outcome = self.propose_here(Proposal::from_encoded(command), self.deadline()).await;
+        let failure = match outcome {
+            Ok(Ok((index, reply))) => {
+                return call_reply::Reply::Proposed(peer::Proposed {
+                    index,
+                    reply: reply.encode_to_vec().into(),
+                });
+            }
+            Ok(Err(_)) => CallFailure::NotLeader,
+            Err(Failure::TooMany) => CallFailure::Overloaded,
+            Err(Failure::Stopped) => CallFailure::Stopping,
+            Err(_) => CallFailure::Unknown,
+        };
+        call_reply::Reply::Failure(failure.into())
+    }
+
+    fn elsewhere(&self) -> Elsewhere {
+        let metrics = self.raft.server_metrics();
+        let metrics = openraft::async_runtime::WatchReceiver::borrow_watched(&metrics).clone();
+        let Some(id) = metrics.current_leader else {
+            return Elsewhere::Unknown;
+        };
+        if id == self.context.identity.member_id {
+            return Elsewhere::Unknown;
+        }
+        match metrics.membership_config.membership().get_node(&id) {
+            Some(node) => Elsewhere::Leader(id, node.clone()),
+            None => Elsewhere::Unknown,
+        }
+    }
+
+    /// Returns once this member's store holds everything committed before the call.
+    ///
+    /// # Errors
+    /// If no quorum could be reached in time.
+    pub async fn linearize(&self) -> Result<(), Failure> {
+        self.reads.wait().await
+    }
+
+    /// A log index that covers everything committed when this was called, confirmed by a quorum.
+    pub(crate) async fn read_index(&self) -> Result<u64, Failure> {
+        let deadline = self.deadline();
+        loop {
+            if let Some(index) = self.read_index_here().await? {
+                return Ok(index);
+            }
+            if let Elsewhere::Leader(id, node) = self.elsewhere() {
+                let call = call::Call::ReadIndex(true);
+                let reply = self.calls.call(id, &node, call, 2 * self.timing.election_max).await;
+                if let Ok(call_reply::Reply::ReadIndex(id)) = reply {
+                    return Ok(id.index);
+                }
+            }
+            if Instant::now() + NO_LEADER_PAUSE >= deadline {
+                return Err(Failure::TimedOut);
+            }
+            tokio::time::sleep(NO_LEADER_PAUSE).await;
+        }
+    }
+
+    /// The same, as the leader; `None` if this member cannot say.
+    pub(crate) async fn read_index_here(&self) -> Result<Option<u64>, Failure> {
+        if !self.raft.is_leader() {
+            return Ok(None);
+        }
+        let round = self.raft.get_read_linearizer(ReadPolicy::ReadIndex);
+        match tokio::time::timeout(2 * self.timing.election_max, round).await {
+            Ok(Ok(linearizer)) => Ok(Some(linearizer.read_log_id().index())),
+            Ok(Err(RaftError::Fatal(_))) => Err(Failure::Stopped),
+            Ok(Err(RaftError::APIError(
+                LinearizableReadError::ForwardToLeader(_) | LinearizableReadError::QuorumNotEnough(_),
+            )))
+            | Err(_) => Ok(None),
+        }
+    }
+
+    /// Index of the last applied entry.
+    #[must_use]
+    pub fn applied_index(&self) -> u64 {
+        self.progress.borrow().index
+    }
+
+    /// Watches how far the store is applied.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    pub(crate) async fn wait_applied(&self, index: u64) -> Result<(), Failure> {
+        self.wait_applied_until(index, self.deadline()).await
+    }
+
+    async fn wait_applied_until(&self, index: u64, deadline: Instant) -> Result<(), Failure> {
+        let mut progress = self.progress.clone();
+        let reached = progress.wait_for(|p| p.index >= index);
+        match tokio::time::timeout_at(deadline, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Failure::Stopped),
+            Err(_) => Err(Failure::TimedOut),
+        }
+    }
+
+    /// Forms the cluster. `false`: it had been formed before.
+    ///
+    /// # Errors
+    /// If this member is not among the members, or has stopped.
+    pub async fn initialize(&self, members: BTreeMap<MemberId, Node>) -> Result<bool, String> {
+        match self.raft.initialize(members).await {
+            Ok(()) => Ok(true),
+            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Takes appends in, in order; answers come in order.
+    pub(crate) fn stream_append<S>(
+        &self,
+        input: S,
+    ) -> impl Stream<Item = Result<StreamAppendResult<Types>, Fatal<Types>>> + Send + 'static
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + Send + 'static,
+    {
+        self.raft.stream_append(input)
+    }
+
+    pub(crate) async fn install_snapshot(
+        &self,
+        vote: Vote,
+        snapshot: SnapshotOf<Types, SnapshotData>,
+    ) -> Result<Vote, Fatal<Types>> {
+        Ok(self.raft.install_full_snapshot(vote, snapshot).await?.vote)
+    }
+
+    /// Answers a vote request; `None` if this member has stopped.
+    pub(crate) async fn vote(&self, request: peer::VoteRequest) -> Option<peer::VoteReply> {
+        let ask = VoteRequest {
+            vote: types::vote_from_wire(request.vote),
+            last_log_id: request.last.map(types::id_from_wire),
+            leadership_transfer: request.transfer,
+        };
+        let answer = if request.pre {
+            self.raft.pre_vote(ask).await
+        } else {
+            self.raft.vote(ask).await
+        };
+        let answer = answer.ok()?;
+        Some(peer::VoteReply {
+            vote: Some(types::vote_to_wire(&answer.vote)),
+            last: answer.last_log_id.map(types::id_to_wire),
+            granted: answer.vote_granted,
+        })
+    }
+
+    /// Answers a request to take the leadership over; `None` if this member has stopped.
+    pub(crate) async fn take_over(&self, request: peer::Transfer) -> Option<peer::TransferReply> {
+        use openraft::raft::TransferLeaderError;
+        let last: Option<LogId> = request.last.map(types::id_from_wire);
+        let ask = TransferLeaderRequest::new(types::vote_from_wire(request.from), request.to, last);
+        let answer = self.raft.handle_transfer_leader(ask).await.ok()?;
+        Some(match answer {
+            Ok(()) => peer::TransferReply::default(),
+            Err(TransferLeaderError::VoteChanged { expected, actual }) => peer::TransferReply {
+                expected: Some(types::vote_to_wire(&expected)),
+                actual: Some(types::vote_to_wire(&actual)),
+                not_flushed: false,
+            },
+            Err(TransferLeaderError::LogNotFlushed { .. }) => peer::TransferReply {
+                not_flushed: true,
+                ..peer::TransferReply::default()
+            },
+        })
+    }
+
+    /// The timing in force.
+    #[must_use]
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// Asks the leader; `None` if there is none or it does not answer.
+    pub(crate) async fn ask_leader(&self, call: call::Call, timeout: Duration) -> Option<call_reply::Reply> {
+        let Elsewhere::Leader(id, node) = self.elsewhere() else {
+            return None;
+        };
+        self.calls.call(id, &node, call, timeout).await.ok()
+    }
+
+    /// Stops openraft. Everything acknowledged stays in the log.
+    pub async fn stop(&self) {
+        let _ = self.raft.shutdown().await;
+    }
+}

@@ -1,0 +1,76 @@
+//! Every bound of the server, in one place.
+
+use std::time::Duration;
+
+/// etcd's default cap of one request, in bytes (`--max-request-bytes`).
+pub const REQUEST_BYTES_DEFAULT: usize = 1536 * 1024;
+/// What gRPC may receive beyond the request cap, in bytes (etcd's number).
+pub const GRPC_OVERHEAD_BYTES: usize = 512 * 1024;
+/// etcd's default cap of operations in one transaction (`--max-txn-ops`).
+pub const TXN_OPS_DEFAULT: usize = 128;
+/// Streams that one client connection may have open (etcd: no limit).
+pub const CLIENT_STREAMS_MAX: u32 = 1 << 20;
+/// Default space quota in bytes (`--quota-backend-bytes` 0 means this, as with etcd).
+pub const QUOTA_BYTES_DEFAULT: i64 = 2 << 30;
+
+/// Bytes of proposals that may wait for their commit; more are refused with "too many requests".
+pub const PROPOSAL_BYTES_MAX: usize = 64 << 20;
+/// Proposals that may wait for their commit.
+pub const PROPOSALS_MAX: usize = 5000;
+/// A request that needs the leader is answered within this and two election timeouts.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause before asking again while there is no leader.
+pub const NO_LEADER_PAUSE: Duration = Duration::from_millis(10);
+
+/// Appends under way to one peer at a time: more would only make batches smaller.
+pub const APPEND_WINDOW: usize = 4;
+/// Bytes of entries in one append.
+pub const APPEND_BYTES_MAX: usize = 1 << 20;
+/// Entries in one append.
+pub const APPEND_ENTRIES_MAX: u64 = 4096;
+/// An append not answered within this ends its connection.
+pub const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// Dialling a peer and its hello.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// One snapshot chunk, sent and taken in.
+pub const SNAPSHOT_CHUNK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Loading a received snapshot before it is answered.
+pub const SNAPSHOT_INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
+/// Bytes of records in one snapshot chunk.
+pub const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
+/// Snapshot chunks made ahead of the wire.
+pub const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
+/// A peer frame longer than this is garbage.
+pub const FRAME_BYTES_MAX: usize = 64 << 20;
+/// Calls of one peer handled at a time.
+pub const PEER_CALLS_MAX: usize = 4096;
+
+/// Entries applied under one lock at most.
+pub const APPLY_BATCH: usize = 512;
+/// Unflushed bytes of the state machine at which a durable point is made …
+pub const FLUSH_BYTES: usize = 32 << 20;
+/// … or after this time with anything unflushed …
+pub const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+/// … and at which applying waits for it.
+pub const UNFLUSHED_BYTES_MAX: usize = 256 << 20;
+/// How often the upkeep of log and store looks around.
+pub const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// Log bytes beyond which the log is purged even if a follower still needs them.
+pub const LOG_BYTES_MAX: u64 = 512 << 20;
+/// Entries kept behind a purge for followers that lag a little.
+pub const LOG_KEEP_ENTRIES: u64 = 5000;
+
+/// Responses that wait for one watch client.
+pub const WATCH_RESPONSES_AHEAD: usize = 16;
+/// Watchers on one stream.
+pub const WATCHERS_PER_STREAM_MAX: usize = 100_000;
+/// How often a watcher with `progress_notify` hears of progress (etcd's default).
+pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Longest wait for connections to end on the way out.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a new connection may take to say what it speaks.
+pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Lag behind the leader's commit, in entries, up to which a member is ready.
+pub const READY_LAG_ENTRIES: u64 = 5000;

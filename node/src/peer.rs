@@ -1,0 +1,97 @@
+//! Talking to the other members: framed TCP on the peer port.
+
+pub mod append;
+pub mod calls;
+pub mod link;
+pub mod server;
+pub mod snapshot;
+
+use crate::consensus::types::{MemberId, Node};
+use kvorum_mvcc::Store;
+use kvorum_storage::identity::Identity;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What every connection needs to know about this member.
+pub struct Context {
+    /// Who we are.
+    pub identity: Identity,
+    /// Knows what members said of themselves.
+    pub store: Arc<Store>,
+    /// When the leader was last heard.
+    pub contact: Contact,
+    /// Bytes sent to peers, received from peers, and failures to send.
+    pub traffic: Traffic,
+}
+
+/// Counters over all peers.
+#[derive(Default)]
+pub struct Traffic {
+    /// Bytes sent.
+    pub sent: AtomicU64,
+    /// Bytes received.
+    pub received: AtomicU64,
+    /// Connections or calls that failed.
+    pub failures: AtomicU64,
+}
+
+impl Traffic {
+    pub(crate) fn note_sent(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_received(&self, bytes: usize) {
+        self.received.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_failure(&self) {
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// When this member last heard from a leader. openraft's own view keeps an old
+/// leader forever once pre-vote holds elections back, so this clock decides.
+pub struct Contact {
+    last: Mutex<Option<Instant>>,
+}
+
+impl Contact {
+    /// Never heard.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Heard just now.
+    pub fn note(&self) {
+        *self.last.lock() = Some(Instant::now());
+    }
+
+    /// How long ago; `None`: never.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.last.lock().map(|at| at.elapsed())
+    }
+}
+
+impl Default for Contact {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Context {
+    /// The store UUID that a member registered; empty if it did not yet.
+    #[must_use]
+    pub fn known_store(&self, id: MemberId, node: Option<&Node>) -> String {
+        let registered = self.store.members().into_iter().find(|m| m.id == id);
+        match registered {
+            Some(member) if !member.store_uuid.is_empty() => member.store_uuid,
+            _ => node.map(|n| n.store_uuid.clone()).unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Sending appends and heartbeats: a window of a few at a time, answered in order.
+
+use super::Context;
+use super::link::{self, Link};
+use crate::consensus::types::{
+    self, MemberId, Node, Types, entry_to_wire, id_from_wire, id_to_wire, vote_from_wire,
+    vote_to_wire,
+};
+use crate::limits::{APPEND_TIMEOUT, APPEND_WINDOW};
+use futures::{Stream, StreamExt};
+use kvorum_proto::peer::{Append, AppendReply, Purpose, append_reply};
+use openraft::errors::{RPCError, Unreachable};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+type StreamAppendResult = Result<Option<types::LogId>, StreamAppendError<Types>>;
+type Outcome = Result<StreamAppendResult, RPCError<Types>>;
+
+/// The sending side of one append connection; dials when first used and after each failure.
+pub struct Sender {
+    context: Arc<Context>,
+    target: MemberId,
+    node: Node,
+    link: Option<Link>,
+    next_id: u64,
+}
+
+/// What is sent and not yet answered.
+struct InFlight {
+    id: u64,
+    prev: Option<types::LogId>,
+}
+
+pub(super) fn unreachable(error: &(impl std::error::Error + 'static)) -> RPCError<Types> {
+    RPCError::Unreachable(Unreachable::new(error))
+}
+
+impl Sender {
+    /// For one peer.
+    #[must_use]
+    pub fn new(context: Arc<Context>, target: MemberId, node: Node) -> Self {
+        Self {
+            context,
+            target,
+            node,
+            link: None,
+            next_id: 0,
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), RPCError<Types>> {
+        if self.link.is_none() {
+            let dialled = link::dial(&self.context, self.target, &self.node, Purpose::Append).await;
+            if let Err(link::DialError::Refused { text, .. }) = &dialled {
+                tracing::warn!(peer = self.target, reason = %text, "Peer refused the connection");
+            }
+            self.link = Some(dialled.map_err(|e| unreachable(&e))?);
+        }
+        Ok(())
+    }
+
+    /// Sends what `input` yields, keeping a bounded number under way. A request is
+    /// taken from `input` only when it can be sent at once, so that openraft
+    /// gathers as much as possible into it.
+    pub fn stream<'s, S>(&'s mut self, input: S) -> impl Stream<Item = Outcome> + Send + 's
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
+    {
+        let state = Running {
+            sender: self,
+            input: Some(input),
+            in_flight: VecDeque::new(),
+            ended: false,
+        };
+        futures::stream::unfold(state, |mut state| async move {
+            let outcome = state.step().await?;
+            Some((outcome, state))
+        })
+    }
+}
+
+struct Running<'s, S> {
+    sender: &'s mut Sender,
+    /// `None` once it has ended.
+    input: Option<S>,
+    in_flight: VecDeque<InFlight>,
+    ended: bool,
+}
+
+impl<S> Running<'_, S>
+where
+    S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
+{
+    /// The next answer; `None` when all requests are answered and no more come.
+    async fn step(&mut self) -> Option<Outcome> {
+        if self.ended {
+            return None;
+        }
+        let outcome = match self.advance().await {
+            Ok(None) => return None,
+            Ok(Some(result)) => Ok(result),
+            Err(error) => Err(error),
+        };
+        if !matches!(outcome, Ok(Ok(_))) {
+            // The peer drops what follows a refusal, so this connection is done with.
+            self.ended = true;
+            self.sender.link = None;
+        }
+        Some(outcome)
+    }
+
+    async fn advance(&mut self) -> Result<Option<StreamAppendResult>, RPCError<Types>> {
+        self.sender.connect().await?;
+        loop {
+            let Sender { context, link, .. } = &mut *self.sender;
+            let Some(link) = link.as_mut() else {
+                return Err(unreachable(&io::Error::from(io::ErrorKind::NotConnected)));
+            };
+            if self.in_flight.is_empty() && self.input.is_none() {
+                return Ok(None);
+            }
+            let may_send = self.in_flight.len() < APPEND_WINDOW;
+            let input = &mut self.input;
+            let request = async {
+                match input {
+                    Some(input) if may_send => input.next().await,
+                    _ => std::future::pending().await,
+                }
+            };
+            let waiting = !self.in_flight.is_empty();
+            let answer = async {
+                if waiting {
+                    tokio::time::timeout(APPEND_TIMEOUT, link.reader.expect::<AppendReply>(context)).await
+                } else {
+                    std::future::pending().await
+                }
+            };
+            tokio::select! {
+                biased;
+                answer = answer => {
+                    let answer = answer
+                        .map_err(|_| unreachable(&io::Error::from(io::ErrorKind::TimedOut)))?
+                        .map_err(|e| unreachable(&e))?;
+                    if let Some(result) = self.answered(answer) {
+                        return Ok(Some(result));
+                    }
+                }
+                request = request => match request {
+                    Some(request) => self.send(request).await?,
+                    None => self.input = None,
+                },
+            }
+        }
+    }
+
+    /// Matches an answer to its request. An answer to a request that was given up
+    /// (a heartbeat whose time was over) is passed over.
+    fn answered(&mut self, (id, reply): (u64, AppendReply)) -> Option<StreamAppendResult> {
+        if self.in_flight.front().is_none_or(|first| first.id != id) {
+            return None;
+        }
+        let request = self.in_flight.pop_front()?;
+        Some(match reply.outcome {
+            Some(append_reply::Outcome::Flushed(id)) => Ok(Some(id_from_wire(id))),
+            Some(append_reply::Outcome::Nothing(_)) | None => Ok(None),
+            Some(append_reply::Outcome::Conflict(id)) => {
+                let at = request.prev.unwrap_or_else(|| id_from_wire(id));
+                Err(StreamAppendError::Conflict(at))
+            }
+            Some(append_reply::Outcome::Higher(vote)) => {
+                Err(StreamAppendError::HigherVote(vote_from_wire(Some(vote))))
+            }
+        })
+    }
+
+    async fn send(&mut self, request: AppendEntriesRequest<Types>) -> Result<(), RPCError<Types>> {
+        let sender = &mut *self.sender;
+        sender.next_id += 1;
+        let message = Append {
+            vote: Some(vote_to_wire(&request.vote)),
+            prev: request.prev_log_id.map(id_to_wire),
+            entries: request.entries.iter().map(entry_to_wire).collect(),
+            committed: request.leader_commit.map(id_to_wire),
+        };
+        self.in_flight.push_back(InFlight {
+            id: sender.next_id,
+            prev: request.prev_log_id,
+        });
+        let Some(link) = sender.link.as_mut() else {
+            return Err(unreachable(&io::Error::from(io::ErrorKind::NotConnected)));
+        };
+        // If this is dropped halfway the link is unusable: take it out meanwhile.
+        let sent = link.writer.send(&sender.context, sender.next_id, &message).await;
+        sent.map_err(|e| unreachable(&e))
+    }
+}
+
+/// An append as openraft takes it.
+///
+/// # Errors
+/// If an entry does not decode.
+pub(super) fn request_from_wire(append: Append) -> io::Result<AppendEntriesRequest<Types>> {
+    let entries: Result<Vec<_>, _> = append.entries.into_iter().map(types::entry_from_wire).collect();
+    Ok(AppendEntriesRequest {
+        vote: vote_from_wire(append.vote),
+        prev_log_id: append.prev.map(id_from_wire),
+        entries: entries?,
+        leader_commit: append.committed.map(id_from_wire),
+    })
+}
+
+/// The answer to an append.
+pub(super) fn reply_to_wire(result: &StreamAppendResult) -> AppendReply {
+    let outcome = match result {
+        Ok(Some(id)) => append_reply::Outcome::Flushed(id_to_wire(*id)),
+        Ok(None) => append_reply::Outcome::Nothing(true),
+        Err(StreamAppendError::Conflict(id)) => append_reply::Outcome::Conflict(id_to_wire(*id)),
+        Err(StreamAppendError::HigherVote(vote)) => append_reply::Outcome::Higher(vote_to_wire(vote)),
+    };
+    AppendReply {
+        outcome: Some(outcome),
+    }
+}

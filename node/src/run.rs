@@ -1,0 +1,227 @@
+//! Starting a member from its configuration, and stopping it.
+
+use crate::bootstrap;
+use crate::config::{AutoCompaction, Config, Start};
+use crate::consensus::log_store::LogStore;
+use crate::consensus::machine::Machine;
+use crate::consensus::{Consensus, upkeep};
+use crate::lessor::{self, Lessor};
+use crate::limits::SHUTDOWN_TIMEOUT;
+use crate::member::Member;
+use crate::metrics::Metrics;
+use crate::peer::{Contact, Context, Traffic};
+use crate::serve::{self, Serving};
+use anyhow::Context as _;
+use kvorum_mvcc::Store;
+use kvorum_proto::etcdserverpb::CompactionRequest;
+use kvorum_proto::log::{Command, command};
+use kvorum_storage::disk::RealDisk;
+use kvorum_storage::engine;
+use kvorum_storage::wal::{self, Wal};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Ends the process at once: what is durable is unknown, so nothing may be
+/// acknowledged, handed over or written any more.
+fn fatal(reason: &str) -> ! {
+    tracing::error!(reason, "The disk failed: ending the process");
+    std::process::exit(1);
+}
+
+/// Runs a member until it is told to stop.
+///
+/// # Errors
+/// Why it cannot start.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let disk = RealDisk { sync: config.sync };
+    if !config.sync {
+        tracing::warn!("Running without fsync: a power cut loses acknowledged writes");
+    }
+    let (identity, fresh) = bootstrap::identify(&disk, &config.data_dir, &config.start)?;
+    tracing::info!(
+        cluster = format!("{:016x}", identity.cluster_id),
+        member = identity.member_id,
+        store = identity.store_uuid,
+        fresh,
+        version = env!("CARGO_PKG_VERSION"),
+        "Starting"
+    );
+    let metrics = Metrics::new();
+    let engine_dir = config.data_dir.join("db");
+    let (wal, store) = open(&config, disk, &metrics)?;
+    let context = Arc::new(Context {
+        identity,
+        store: store.clone(),
+        contact: Contact::new(),
+        traffic: Traffic::default(),
+    });
+    // A member without a log may be one that lost it.
+    let empty = wal.state() == wal::State::default();
+    if let Start::Static { members, .. } = &config.start
+        && empty
+    {
+        bootstrap::ask_peers(&context, &bootstrap::nodes(members)).await?;
+    }
+    let machine = Machine::new(store.clone(), engine_dir.clone());
+    let consensus = Consensus::start(context.clone(), config.timing, LogStore::new(wal.clone()), machine)
+        .await
+        .context("the log and the store do not fit together")?;
+    let lessor = Arc::new(Lessor::default());
+    let member = Arc::new(Member::new(
+        context,
+        consensus.clone(),
+        lessor.clone(),
+        config.attributes.clone(),
+        config.limits,
+        (engine_dir, config.sync),
+    ));
+    metrics.watch(member.clone());
+    let serving = start_serving(&config, &member, &metrics).await?;
+    if let Start::Static { members, form: true, .. } = &config.start
+        && empty
+    {
+        let formed = consensus.initialize(bootstrap::nodes(members)).await;
+        formed.map_err(anyhow::Error::msg).context("forming the cluster failed")?;
+    }
+    upkeep::start_flushing(store.clone(), |reason| fatal(&reason));
+    tokio::spawn(upkeep::run(Arc::downgrade(&consensus), wal.clone(), config.snapshot_count));
+    tokio::spawn(lessor::run(lessor, Arc::downgrade(&consensus), store.clone()));
+    tokio::spawn(member.clone().publish());
+    tokio::spawn(compact_by_itself(member.clone(), config.auto_compaction));
+    tokio::spawn(say_ready(member.clone()));
+    let reason = wait_for_end(&member).await?;
+    tracing::info!(reason, "Stopping");
+    stop(&member, &serving, &wal).await;
+    if reason == "removed" || reason == "SIGTERM" || reason == "SIGINT" {
+        Ok(())
+    } else {
+        anyhow::bail!("the consensus module stopped: see the lines above")
+    }
+}
+
+fn open(config: &Config, disk: RealDisk, metrics: &Metrics) -> anyhow::Result<(Wal, Arc<Store>)> {
+    let fsync = metrics.wal_fsync.clone();
+    let options = wal::Options {
+        on_failure: Arc::new(|error| fatal(&error.to_string())),
+        on_sync: Arc::new(move |seconds| fsync.observe(seconds)),
+        ..wal::Options::new(config.data_dir.join("wal"))
+    };
+    let wal = Wal::open(Arc::new(disk), options)?;
+    let engine = engine::open(&config.data_dir.join("db"), config.sync).context("opening the store failed")?;
+    let store = Store::open(Arc::new(engine)).context("reading the store failed")?;
+    Ok((wal, Arc::new(store)))
+}
+
+async fn start_serving(config: &Config, member: &Arc<Member>, metrics: &Metrics) -> anyhow::Result<Serving> {
+    let serving = Serving {
+        stop: CancellationToken::new(),
+        connections: TaskTracker::new(),
+    };
+    for address in &config.listen_peer {
+        let listener = serve::listen(address).await?;
+        tokio::spawn(serve::peers(listener, member.clone(), serving.clone()));
+    }
+    let clients = serve::client_router(member, metrics);
+    for address in &config.listen_client {
+        let listener = serve::listen(address).await?;
+        tokio::spawn(serve::http(listener, clients.clone(), serving.clone()));
+    }
+    let pages = crate::http::router(member.clone(), metrics.clone());
+    for address in &config.listen_metrics {
+        let listener = serve::listen(address).await?;
+        tokio::spawn(serve::http(listener, pages.clone(), serving.clone()));
+    }
+    Ok(serving)
+}
+
+/// Prints etcd's own line once this member serves: programs that start an etcd wait for it.
+async fn say_ready(member: Arc<Member>) {
+    let mut progress = member.consensus().progress();
+    while member.ready().is_err() {
+        let _ = tokio::time::timeout(Duration::from_millis(20), progress.changed()).await;
+    }
+    tracing::info!("ready to serve client requests");
+}
+
+/// Waits for a signal, for this member's removal, or for the consensus module to stop.
+async fn wait_for_end(member: &Arc<Member>) -> anyhow::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut look = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok("SIGTERM"),
+            _ = interrupt.recv() => return Ok("SIGINT"),
+            _ = look.tick() => {
+                let status = member.consensus().status();
+                if status.role == crate::consensus::status::Role::Stopped {
+                    return Ok("stopped");
+                }
+            }
+        }
+    }
+}
+
+/// Hands leadership over, lets requests end, makes everything durable.
+async fn stop(member: &Arc<Member>, serving: &Serving, wal: &Wal) {
+    let started = Instant::now();
+    member.consensus().hand_over().await;
+    serving.stop.cancel();
+    serving.connections.close();
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, serving.connections.wait()).await;
+    member.consensus().stop().await;
+    let (store, wal) = (member.store().clone(), wal.clone());
+    let flushed = tokio::task::spawn_blocking(move || {
+        wal.flush().map_err(std::io::Error::other)?;
+        store.flush()
+    })
+    .await;
+    match flushed {
+        Ok(Ok(_)) => tracing::info!(millis = started.elapsed().as_millis(), "Stopped"),
+        Ok(Err(error)) => tracing::warn!(%error, "The last flush failed; the log is replayed at the next start"),
+        Err(error) => tracing::warn!(%error, "The last flush did not run"),
+    }
+}
+
+/// Compacts as `--auto-compaction-*` says, on the leader.
+async fn compact_by_itself(member: Arc<Member>, what: AutoCompaction) {
+    let (period, keep) = match what {
+        AutoCompaction::Off => return,
+        // Ten looks per span, as etcd does, but not more often than it allows.
+        AutoCompaction::Periodic(span) => (span / 10, None),
+        AutoCompaction::Revisions(n) => (Duration::from_secs(300), Some(n)),
+    };
+    let mut seen: std::collections::VecDeque<i64> = std::collections::VecDeque::new();
+    let mut tick = tokio::time::interval(period.max(Duration::from_secs(1)));
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        let summary = member.store().summary();
+        let target = match keep {
+            Some(n) => summary.revision - n,
+            None => {
+                seen.push_back(summary.revision);
+                if seen.len() <= 10 {
+                    continue;
+                }
+                seen.pop_front().unwrap_or(0)
+            }
+        };
+        if target > summary.compacted && member.consensus().leads() {
+            let request = CompactionRequest {
+                revision: target,
+                physical: false,
+            };
+            let command = Command {
+                op: Some(command::Op::Compact(request)),
+            };
+            match member.consensus().propose(&command).await {
+                Ok(_) => tracing::info!(revision = target, "Compacted by itself"),
+                Err(error) => tracing::warn!(%error, "Compacting by itself failed; trying again"),
+            }
+        }
+    }
+}
