@@ -12,6 +12,7 @@ use kvorum_proto::peer::{Call, CallFailure, CallReply, LogId, call, call_reply};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 /// What a member says of itself, from its flags.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +48,7 @@ pub struct Member {
     engine_dir: PathBuf,
     sync: bool,
     receiving: Mutex<()>,
+    stopping: CancellationToken,
 }
 
 impl Member {
@@ -69,6 +71,7 @@ impl Member {
             engine_dir: engine.0,
             sync: engine.1,
             receiving: Mutex::new(()),
+            stopping: CancellationToken::new(),
         }
     }
 
@@ -118,6 +121,12 @@ impl Member {
     #[must_use]
     pub fn node(&self, id: MemberId) -> Option<Node> {
         self.consensus.node(id)
+    }
+
+    /// Cancelled on the way out: whatever runs on ends itself then.
+    #[must_use]
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
     }
 
     pub(crate) fn receiving(&self) -> &Mutex<()> {
@@ -182,7 +191,14 @@ impl Member {
     /// # Errors
     /// The reason, in words.
     pub fn ready(&self) -> Result<(), &'static str> {
-        ready(&self.consensus.status())
+        ready(&self.consensus.status())?;
+        // Only then would the cluster notice if this directory were lost.
+        let registered = self.context.known_store(self.id(), None);
+        if registered == self.context.identity.store_uuid {
+            Ok(())
+        } else {
+            Err("registering this member's data directory")
+        }
     }
 
     /// Tells the cluster this member's name, client URLs and data directory, trying

@@ -65,7 +65,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     {
         bootstrap::ask_peers(&context, &bootstrap::nodes(members)).await?;
     }
-    let machine = Machine::new(store.clone(), engine_dir.clone());
+    let machine = Machine::new(store.clone(), engine_dir.clone(), config.sync);
     let consensus = Consensus::start(context.clone(), config.timing, LogStore::new(wal.clone()), machine)
         .await
         .context("the log and the store do not fit together")?;
@@ -93,12 +93,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(compact_by_itself(member.clone(), config.auto_compaction));
     tokio::spawn(say_ready(member.clone()));
     let reason = wait_for_end(&member).await?;
-    tracing::info!(reason, "Stopping");
+    if let Ended::Signal(name) = reason {
+        tracing::info!(signal = name, "Stopping");
+    }
     stop(&member, &serving, &wal).await;
-    if reason == "removed" || reason == "SIGTERM" || reason == "SIGINT" {
-        Ok(())
-    } else {
-        anyhow::bail!("the consensus module stopped: see the lines above")
+    match reason {
+        Ended::Signal(_) => Ok(()),
+        Ended::ConsensusStopped => anyhow::bail!("the consensus module stopped: see the lines above"),
     }
 }
 
@@ -115,14 +116,24 @@ fn open(config: &Config, disk: RealDisk, metrics: &Metrics) -> anyhow::Result<(W
     Ok((wal, Arc::new(store)))
 }
 
-async fn start_serving(config: &Config, member: &Arc<Member>, metrics: &Metrics) -> anyhow::Result<Serving> {
-    let serving = Serving {
+/// What serves whom: peers must be served until the clients are.
+struct Servings {
+    clients: Serving,
+    peers: Serving,
+}
+
+async fn start_serving(config: &Config, member: &Arc<Member>, metrics: &Metrics) -> anyhow::Result<Servings> {
+    let peers = Serving {
         stop: CancellationToken::new(),
+        connections: TaskTracker::new(),
+    };
+    let serving = Serving {
+        stop: member.stopping().clone(),
         connections: TaskTracker::new(),
     };
     for address in &config.listen_peer {
         let listener = serve::listen(address).await?;
-        tokio::spawn(serve::peers(listener, member.clone(), serving.clone()));
+        tokio::spawn(serve::peers(listener, member.clone(), peers.clone()));
     }
     let clients = serve::client_router(member, metrics);
     for address in &config.listen_client {
@@ -134,7 +145,10 @@ async fn start_serving(config: &Config, member: &Arc<Member>, metrics: &Metrics)
         let listener = serve::listen(address).await?;
         tokio::spawn(serve::http(listener, pages.clone(), serving.clone()));
     }
-    Ok(serving)
+    Ok(Servings {
+        clients: serving,
+        peers,
+    })
 }
 
 /// Prints etcd's own line once this member serves: programs that start an etcd wait for it.
@@ -146,19 +160,25 @@ async fn say_ready(member: Arc<Member>) {
     tracing::info!("ready to serve client requests");
 }
 
-/// Waits for a signal, for this member's removal, or for the consensus module to stop.
-async fn wait_for_end(member: &Arc<Member>) -> anyhow::Result<&'static str> {
+/// Why a member ends.
+enum Ended {
+    Signal(&'static str),
+    ConsensusStopped,
+}
+
+/// Waits for a signal, or for the consensus module to stop.
+async fn wait_for_end(member: &Arc<Member>) -> anyhow::Result<Ended> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut look = tokio::time::interval(Duration::from_millis(200));
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok("SIGTERM"),
-            _ = interrupt.recv() => return Ok("SIGINT"),
+            _ = terminate.recv() => return Ok(Ended::Signal("SIGTERM")),
+            _ = interrupt.recv() => return Ok(Ended::Signal("SIGINT")),
             _ = look.tick() => {
                 let status = member.consensus().status();
                 if status.role == crate::consensus::status::Role::Stopped {
-                    return Ok("stopped");
+                    return Ok(Ended::ConsensusStopped);
                 }
             }
         }
@@ -166,12 +186,16 @@ async fn wait_for_end(member: &Arc<Member>) -> anyhow::Result<&'static str> {
 }
 
 /// Hands leadership over, lets requests end, makes everything durable.
-async fn stop(member: &Arc<Member>, serving: &Serving, wal: &Wal) {
+async fn stop(member: &Arc<Member>, serving: &Servings, wal: &Wal) {
     let started = Instant::now();
     member.consensus().hand_over().await;
-    serving.stop.cancel();
-    serving.connections.close();
-    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, serving.connections.wait()).await;
+    // Requests still under way are answered by the new leader: this member must
+    // follow it until they are.
+    for part in [&serving.clients, &serving.peers] {
+        part.stop.cancel();
+        part.connections.close();
+        let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, part.connections.wait()).await;
+    }
     member.consensus().stop().await;
     let (store, wal) = (member.store().clone(), wal.clone());
     let flushed = tokio::task::spawn_blocking(move || {

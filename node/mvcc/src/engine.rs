@@ -76,6 +76,41 @@ pub trait Engine: Send + Sync + 'static {
     fn size(&self) -> u64;
 }
 
+/// All tables there are.
+pub const TABLES: [Table; 3] = [Table::Meta, Table::Lease, Table::Member];
+
+/// Records copied in one batch.
+const COPY_RECORDS: usize = 10_000;
+
+/// Fills an empty engine with what another one holds at this moment.
+///
+/// # Errors
+/// If either fails; the empty one is then partly filled.
+pub fn copy(from: &dyn Engine, to: &dyn Engine) -> io::Result<()> {
+    let view = from.view()?;
+    let mut batch = Batch::default();
+    let mut failed = None;
+    view.scan(Revision::default(), &mut |revision, data| {
+        batch.records.push((revision, Some(Bytes::copy_from_slice(data))));
+        if batch.records.len() >= COPY_RECORDS
+            && let Err(error) = to.commit(std::mem::take(&mut batch))
+        {
+            failed = Some(error);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    for table in TABLES {
+        for (key, value) in view.rows(table)? {
+            batch.rows.push((table, key.to_vec(), Some(value.to_vec())));
+        }
+    }
+    to.commit(batch)
+}
+
 type Tables = (BTreeMap<Revision, Bytes>, BTreeMap<(Table, Vec<u8>), Bytes>);
 
 /// An engine in memory: for tests, and as the oracle that other engines are compared with.

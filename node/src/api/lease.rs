@@ -112,7 +112,17 @@ impl Lease for Api {
         let (tx, rx) = mpsc::channel(WATCH_RESPONSES_AHEAD);
         let api = self.clone();
         tokio::spawn(async move {
-            while let Some(Ok(request)) = requests.next().await {
+            let stopping = api.member.stopping().clone();
+            loop {
+                let request = tokio::select! {
+                    request = requests.next() => request,
+                    () = stopping.cancelled() => Some(Err(errors::stopped())),
+                };
+                let request = match request {
+                    Some(Ok(request)) => request,
+                    Some(Err(status)) => return drop(tx.send(Err(status)).await),
+                    None => return,
+                };
                 let answer = api.keep_alive(request.id).await;
                 let failed = answer.is_err();
                 if tx.send(answer).await.is_err() || failed {

@@ -66,6 +66,7 @@ async fn serve(
                 session.tick(Instant::now());
             }
             () = out.closed() => return Ok(()),
+            () = api.member.stopping().cancelled() => return Err(errors::stopped()),
         }
         pump(api, &mut session, out).await?;
     }

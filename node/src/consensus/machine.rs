@@ -7,6 +7,7 @@
 use super::types::{self, Applied, Entry, LogId, StoredMembership, Types};
 use crate::limits::{APPLY_BATCH, UNFLUSHED_BYTES_MAX};
 use futures::{FutureExt, Stream, StreamExt};
+use kvorum_mvcc::engine::Engine;
 use kvorum_mvcc::{Position, Store};
 use kvorum_storage::engine::{self, DiskEngine};
 use openraft::EntryPayload;
@@ -20,8 +21,8 @@ use tokio::sync::watch;
 
 /// What a snapshot is: a moment of our own engine, or an engine filled by another member.
 pub enum SnapshotData {
-    /// Our own durable state.
-    Own,
+    /// Our own durable state: the engine itself.
+    Own(Arc<dyn Engine>),
     /// A received one, durable, not yet adopted.
     Received(DiskEngine),
 }
@@ -40,16 +41,18 @@ pub struct Progress {
 pub struct Machine {
     store: Arc<Store>,
     engine_dir: PathBuf,
+    sync: bool,
     progress: watch::Sender<Progress>,
 }
 
 impl Machine {
     /// Wraps an open store.
     #[must_use]
-    pub fn new(store: Arc<Store>, engine_dir: PathBuf) -> Self {
+    pub fn new(store: Arc<Store>, engine_dir: PathBuf, sync: bool) -> Self {
         let machine = Self {
             store,
             engine_dir,
+            sync,
             progress: watch::Sender::default(),
         };
         machine.publish();
@@ -171,12 +174,16 @@ impl RaftStateMachine<Types> for Machine {
         _meta: &SnapshotMetaOf<Types>,
         snapshot: SnapshotData,
     ) -> Result<(), io::Error> {
-        let SnapshotData::Received(engine) = snapshot else {
-            // Our own durable state needs no installing.
-            return Ok(());
-        };
-        let (store, dir) = (self.store.clone(), self.engine_dir.clone());
+        let (store, dir, sync) = (self.store.clone(), self.engine_dir.clone(), self.sync);
         tokio::task::spawn_blocking(move || {
+            let engine = match snapshot {
+                SnapshotData::Received(engine) => engine,
+                SnapshotData::Own(other) => {
+                    let engine = engine::prepare(&dir, sync)?;
+                    kvorum_mvcc::engine::copy(other.as_ref(), &engine)?;
+                    engine
+                }
+            };
             engine::adopt(&dir, &engine)?;
             store.replace(Arc::new(engine))
         })
@@ -192,7 +199,7 @@ impl RaftStateMachine<Types> for Machine {
         let meta = meta_of(&self.store)?;
         Ok(meta.last_log_id.is_some().then_some(SnapshotOf::<Types, _> {
             meta,
-            snapshot: SnapshotData::Own,
+            snapshot: SnapshotData::Own(self.store.engine()),
         }))
     }
 }
@@ -203,7 +210,7 @@ impl RaftSnapshotBuilder<Types> for Machine {
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotData>, io::Error> {
         Ok(SnapshotOf::<Types, _> {
             meta: self.durable_point().await?,
-            snapshot: SnapshotData::Own,
+            snapshot: SnapshotData::Own(self.store.engine()),
         })
     }
 }

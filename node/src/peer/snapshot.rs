@@ -8,7 +8,7 @@ use crate::limits::{
     SNAPSHOT_CHUNK_BYTES, SNAPSHOT_CHUNK_TIMEOUT, SNAPSHOT_CHUNKS_AHEAD, SNAPSHOT_INSTALL_TIMEOUT,
 };
 use bytes::Bytes;
-use kvorum_mvcc::engine::{Batch, Engine, Table};
+use kvorum_mvcc::engine::{Batch, Engine, TABLES, Table};
 use kvorum_mvcc::{Revision, Store};
 use kvorum_proto::peer::{
     SnapshotChunk, SnapshotHeader, SnapshotRecord, SnapshotReply, SnapshotRow,
@@ -108,8 +108,6 @@ fn produce(store: &Store, vote: kvorum_proto::peer::Vote, out: &mpsc::Sender<Par
     chunk.last = true;
     out.blocking_send(Part::Chunk(chunk)).map_err(|_| closed())
 }
-
-const TABLES: [Table; 3] = [Table::Meta, Table::Lease, Table::Member];
 
 fn number(table: Table) -> u32 {
     match table {

@@ -1,0 +1,58 @@
+//! The server programs that a cluster can be made of.
+
+use std::path::PathBuf;
+
+/// Which server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Program {
+    /// kvorum-node.
+    Kvorum(PathBuf),
+    /// etcd.
+    Etcd(PathBuf),
+}
+
+fn from_environment(variable: &str, what: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map(PathBuf::from);
+    assert!(
+        path.as_ref().is_some_and(|p| p.is_file()),
+        "{variable} must name {what}: run the tests by `cargo xtask test`, which builds it"
+    );
+    path.unwrap_or_default()
+}
+
+impl Program {
+    /// kvorum-node, from `KVORUM_NODE_BIN`.
+    ///
+    /// # Panics
+    /// If the variable names no file.
+    #[must_use]
+    pub fn kvorum() -> Self {
+        Self::Kvorum(from_environment("KVORUM_NODE_BIN", "a built kvorum-node"))
+    }
+
+    /// etcd, from `KVORUM_ETCD_BIN`.
+    ///
+    /// # Panics
+    /// If the variable names no file.
+    #[must_use]
+    pub fn etcd() -> Self {
+        Self::Etcd(from_environment("KVORUM_ETCD_BIN", "a built etcd server"))
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &PathBuf {
+        match self {
+            Self::Kvorum(path) | Self::Etcd(path) => path,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Kvorum(_) => "kvorum",
+            Self::Etcd(_) => "etcd",
+        }
+    }
+}
