@@ -56,21 +56,19 @@ impl RaftLogReader<Types> for LogStore {
     where
         RB: RangeBounds<u64> + Clone + Debug + Send,
     {
-        let state = self.wal.state();
-        let first = state.purged.map_or(0, |p| p.index + 1);
-        let next = state.last.map_or(0, |p| p.index + 1);
+        let there = self.wal.range();
         let from = match range.start_bound() {
             Bound::Included(&n) => n,
             Bound::Excluded(&n) => n + 1,
-            Bound::Unbounded => first,
+            Bound::Unbounded => there.start,
         };
         let to = match range.end_bound() {
             Bound::Included(&n) => n + 1,
             Bound::Excluded(&n) => n,
-            Bound::Unbounded => next,
+            Bound::Unbounded => there.end,
         };
         // The caller may ask beyond the end; what is there must come whole.
-        self.entries(from.max(first)..to.min(next), usize::MAX)
+        self.entries(from.max(there.start)..to.min(there.end), usize::MAX)
     }
 
     async fn read_vote(&mut self) -> Result<Option<VoteOf<Types>>, io::Error> {

@@ -231,6 +231,12 @@ impl Wal {
         planned.into_iter().map(index::Slot::load).collect()
     }
 
+    /// Indexes of the entries that are there.
+    #[must_use]
+    pub fn range(&self) -> Range<u64> {
+        self.shared.read().range()
+    }
+
     /// The positions of the entries from `range` that are there.
     #[must_use]
     pub fn positions(&self, range: Range<u64>) -> Vec<Position> {

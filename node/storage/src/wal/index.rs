@@ -97,6 +97,10 @@ impl Index {
         self.first() + self.slots.len() as u64
     }
 
+    pub(super) fn range(&self) -> Range<u64> {
+        self.first()..self.next()
+    }
+
     pub(super) fn state(&self) -> State {
         State {
             vote: self.vote,
