@@ -1,0 +1,3 @@
+module kvorum.dev/testbed/pause
+
+go 1.26.0
