@@ -290,6 +290,23 @@ impl Cluster {
         }
     }
 
+    /// CPU time that the running members have used so far.
+    ///
+    /// # Errors
+    /// If the kernel's account of a process cannot be read.
+    pub fn cpu(&self) -> io::Result<Duration> {
+        let mut ticks = 0;
+        for child in self.members.iter().filter_map(|m| m.child.as_ref()) {
+            let text = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+            // The name in parentheses may hold spaces; the numbers follow it.
+            let numbers = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+            let fields: Vec<u64> = numbers.split_whitespace().skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
+            ticks += fields.iter().sum::<u64>();
+        }
+        // Linux counts in hundredths of a second for every program.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     /// What every member printed, for a failure message.
     #[must_use]
     pub fn printed(&self) -> String {

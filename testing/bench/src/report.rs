@@ -1,0 +1,63 @@
+//! Medians over the rounds, and the table.
+
+use crate::rows::Row;
+use std::time::Duration;
+
+/// What one row gave on one program in one round.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    cpu_us: f64,
+}
+
+impl Sample {
+    pub(crate) fn new(mut micros: Vec<u32>, elapsed: Duration, cpu: Duration) -> Self {
+        micros.sort_unstable();
+        let count = micros.len().max(1);
+        let percentile = |p: usize| micros.get(micros.len() * p / 100).map_or(0.0, |us| f64::from(*us) / 1000.0);
+        Self {
+            per_second: micros.len() as f64 / elapsed.as_secs_f64(),
+            p50_ms: percentile(50),
+            p99_ms: percentile(99),
+            cpu_us: cpu.as_secs_f64() * 1e6 / count as f64,
+        }
+    }
+}
+
+fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
+    let mut values: Vec<f64> = samples.iter().map(of).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Prints the table of one cluster size. Ratios are kvorum to etcd.
+pub(crate) fn print(members: u8, rows: &[Row], samples: &[[Vec<Sample>; 2]]) {
+    println!("\n{members} member{}, fsync on; medians; ratio is kvorum to etcd", if members == 1 { "" } else { "s" });
+    println!(
+        "| {:<34} | {:>9} | {:>9} | {:>6} | {:>16} | {:>16} | {:>16} |",
+        "row", "kvorum/s", "etcd/s", "ratio", "p50 ms k / e", "p99 ms k / e", "CPU us/op k / e"
+    );
+    println!("|{:-<36}|{:->11}|{:->11}|{:->8}|{:->18}|{:->18}|{:->18}|", "", ":", ":", ":", ":", ":", ":");
+    for (row, [ours, theirs]) in rows.iter().zip(samples) {
+        let rate = (median(ours, |s| s.per_second), median(theirs, |s| s.per_second));
+        let p50 = (median(ours, |s| s.p50_ms), median(theirs, |s| s.p50_ms));
+        let p99 = (median(ours, |s| s.p99_ms), median(theirs, |s| s.p99_ms));
+        let cpu = (median(ours, |s| s.cpu_us), median(theirs, |s| s.cpu_us));
+        let ratio = if rate.1 > 0.0 { rate.0 / rate.1 } else { 0.0 };
+        println!(
+            "| {:<34} | {:>9.0} | {:>9.0} | {:>6.2} | {:>7.2} / {:>6.2} | {:>7.2} / {:>6.2} | {:>7.0} / {:>6.0} |",
+            row.to_string(),
+            rate.0,
+            rate.1,
+            ratio,
+            p50.0,
+            p50.1,
+            p99.0,
+            p99.1,
+            cpu.0,
+            cpu.1
+        );
+    }
+}
