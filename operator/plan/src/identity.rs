@@ -8,6 +8,9 @@ use std::num::NonZeroU64;
 pub struct ClusterId(NonZeroU64);
 
 impl ClusterId {
+    /// The greatest there is: stands for any where none matters.
+    pub const MAX: Self = Self(NonZeroU64::MAX);
+
     /// The ID with this value; none for zero, which means "no cluster" on the wire.
     #[must_use]
     pub fn new(value: u64) -> Option<Self> {

@@ -1,0 +1,240 @@
+//! The writes behind the steps: server-side apply with one field manager, each skipped when nothing changed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+
+use futures::future::try_join_all;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Resource, ResourceExt};
+use kvorum_api::{KvCluster, KvClusterStatus};
+use kvorum_plan::MemberId;
+use kvorum_plan::observed::{Reservation, Stage};
+use kvorum_plan::placement::Assigned;
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::{Act, ActError, fingerprint_of};
+use crate::build;
+use crate::names::FIELD_MANAGER;
+
+/// What was written last, and what the object looked like then.
+///
+/// Only saves requests: where it is empty or wrong, everything is applied again, which changes nothing.
+#[derive(Debug, Default)]
+pub struct Applied(Mutex<HashMap<String, (u64, u64)>>);
+
+impl Applied {
+    fn is_current(&self, key: &str, intent: u64, object: u64) -> bool {
+        self.0.lock().get(key) == Some(&(intent, object))
+    }
+
+    fn remember(&self, key: String, intent: u64, object: u64) {
+        self.0.lock().insert(key, (intent, object));
+    }
+}
+
+fn apply_params() -> PatchParams {
+    PatchParams::apply(FIELD_MANAGER).force()
+}
+
+impl Act<'_> {
+    /// Writes identity and zones into the status, then into the record.
+    pub(super) async fn reserve(
+        &self,
+        reservation: &Reservation,
+        stage: Stage,
+    ) -> Result<bool, ActError> {
+        self.failpoint.before("reserve-status");
+        let status = KvClusterStatus {
+            cluster_id: Some(reservation.cluster_id.to_string()),
+            planned_zones: reservation.zones.iter().map(ToString::to_string).collect(),
+            // Everything else stays as it was: fields that we stop naming would be removed.
+            ..self.sight.status.clone()
+        };
+        self.write_status(&status).await?;
+        self.failpoint.after("reserve-status");
+        self.failpoint.before("reserve-record");
+        let record = build::record(self.cluster, reservation, stage);
+        self.apply(&self.caches.records, &record).await?;
+        self.failpoint.after("reserve-record");
+        Ok(true)
+    }
+
+    /// Writes the whole status, on the very KvCluster that was seen.
+    ///
+    /// # Errors
+    /// When the API server refuses, as it does for a change of identity, or cannot be reached.
+    pub async fn write_status(&self, status: &KvClusterStatus) -> Result<(), ActError> {
+        let names = &self.cluster.names;
+        let api = Api::<KvCluster>::namespaced(self.client.clone(), &names.namespace);
+        let intent = json!({
+            "apiVersion": "kvorum.dev/v1alpha1",
+            "kind": "KvCluster",
+            "metadata": { "name": names.cluster, "uid": self.cluster.uid },
+            "status": status,
+        });
+        api.patch_status(&names.cluster, &apply_params(), &Patch::Apply(intent))
+            .await
+            .map(|_| ())
+            .map_err(|error| {
+                ActError::of_call(format!("status of KvCluster {}", names.cluster), error)
+            })
+    }
+
+    pub(super) async fn services(&self, reservation: &Reservation) -> Result<bool, ActError> {
+        let (peers, clients) = (
+            build::peer_service(self.cluster),
+            build::client_service(self.cluster),
+        );
+        let budget = build::budget(self.cluster, reservation);
+        let budget = async {
+            match &budget {
+                Some(budget) => self.apply(&self.caches.budgets, budget).await,
+                None => Ok(false),
+            }
+        };
+        let (one, two, three) = futures::try_join!(
+            self.apply(&self.caches.services, &peers),
+            self.apply(&self.caches.services, &clients),
+            budget,
+        )?;
+        Ok(one || two || three)
+    }
+
+    pub(super) async fn statefulset(
+        &self,
+        reservation: &Reservation,
+        member: &Assigned,
+    ) -> Result<bool, ActError> {
+        let intent =
+            build::statefulset(self.cluster, reservation, member).map_err(ActError::Overlay)?;
+        self.apply(&self.caches.statefulsets, &intent).await
+    }
+
+    /// Creates, and never applies: a claim that appears meanwhile is somebody's data.
+    pub(super) async fn create_volume(
+        &self,
+        reservation: &Reservation,
+        member: &Assigned,
+    ) -> Result<(), ActError> {
+        let claim = build::volume(self.cluster, reservation, member);
+        let object = format!("PersistentVolumeClaim {}", claim.name_any());
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let created = self
+            .api::<PersistentVolumeClaim>()
+            .create(&parameters, &claim)
+            .await;
+        created
+            .map(|_| ())
+            .map_err(|error| ActError::of_call(object, error))
+    }
+
+    /// Records a stage on every volume, then in the record.
+    pub(super) async fn latch(
+        &self,
+        reservation: &Reservation,
+        stage: Stage,
+        stores: &BTreeMap<MemberId, String>,
+    ) -> Result<bool, ActError> {
+        let volumes = format!("latch-{stage}-volumes");
+        self.failpoint.before(&volumes);
+        let members = reservation.members();
+        let writes = members.iter().filter_map(|member| {
+            let uid = self.sight.claim_uids.get(&member.id)?;
+            let store = stores.get(&member.id).map(String::as_str);
+            let latch = (stage, store);
+            Some(build::latched_volume(
+                self.cluster,
+                reservation,
+                member,
+                latch,
+                uid,
+            ))
+        });
+        let api = self.api::<PersistentVolumeClaim>();
+        try_join_all(writes.map(|claim| {
+            let api = api.clone();
+            async move {
+                let name = claim.name_any();
+                let written = api
+                    .patch(&name, &apply_params(), &Patch::Apply(&claim))
+                    .await;
+                written.map_err(|error| {
+                    ActError::of_call(format!("PersistentVolumeClaim {name}"), error)
+                })
+            }
+        }))
+        .await?;
+        self.failpoint.after(&volumes);
+        let record_step = format!("latch-{stage}-record");
+        self.failpoint.before(&record_step);
+        let record = build::record(self.cluster, reservation, stage);
+        self.apply(&self.caches.records, &record).await?;
+        self.failpoint.after(&record_step);
+        Ok(true)
+    }
+
+    /// Applies an intent unless it was applied before and the object is as it was then.
+    async fn apply<K>(&self, cache: &Store<K>, intent: &K) -> Result<bool, ActError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned
+            + 'static,
+    {
+        let name = intent.name_any();
+        let object = format!("{} {name}", K::kind(&()));
+        let key = format!("{object} {}", self.cluster.names.namespace);
+        let wanted = fingerprint(intent);
+        let seen = cache.get(&ObjectRef::new(&name).within(&self.cluster.names.namespace));
+        if let Some(seen) = &seen
+            && self
+                .applied
+                .is_current(&key, wanted, fingerprint(seen.as_ref()))
+        {
+            return Ok(false);
+        }
+        let written = self
+            .api::<K>()
+            .patch(&name, &apply_params(), &Patch::Apply(intent))
+            .await
+            .map_err(|error| ActError::of_call(object, error))?;
+        let now = fingerprint(&written);
+        self.applied.remember(key, wanted, now);
+        Ok(seen.is_none_or(|seen| fingerprint(seen.as_ref()) != now))
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.cluster.names.namespace)
+    }
+}
+
+/// What of an object is anybody's intent: all but the status and the book-keeping of the API server.
+fn fingerprint<K: Serialize>(object: &K) -> u64 {
+    let mut value = serde_json::to_value(object).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.remove("status");
+        if let Some(metadata) = object
+            .get_mut("metadata")
+            .and_then(|meta| meta.as_object_mut())
+        {
+            metadata.remove("resourceVersion");
+            metadata.remove("managedFields");
+            metadata.remove("generation");
+        }
+    }
+    fingerprint_of(&value)
+}

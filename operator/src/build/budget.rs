@@ -1,0 +1,30 @@
+//! The disruption budget: drains never take a quorum away.
+
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kvorum_plan::observed::Reservation;
+
+use super::owned;
+use crate::validate::ValidCluster;
+
+/// None for one member: it would only make every drain hang.
+#[must_use]
+pub fn budget(cluster: &ValidCluster, reservation: &Reservation) -> Option<PodDisruptionBudget> {
+    let names = &cluster.names;
+    let quorum = i32::try_from(reservation.size.quorum()).ok()?;
+    (reservation.size.members() > 1).then(|| PodDisruptionBudget {
+        metadata: owned(cluster, names.cluster.clone(), names.labels()),
+        spec: Some(PodDisruptionBudgetSpec {
+            min_available: Some(IntOrString::Int(quorum)),
+            selector: Some(LabelSelector {
+                match_labels: Some(names.selector()),
+                match_expressions: None,
+            }),
+            // The one broken pod may go while quorum holds; nothing may while it is lost.
+            unhealthy_pod_eviction_policy: Some("IfHealthyBudget".to_owned()),
+            max_unavailable: None,
+        }),
+        status: None,
+    })
+}

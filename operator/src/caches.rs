@@ -1,0 +1,216 @@
+//! What the operator keeps in memory: every object it may need, kept fresh by watches.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{Controller, PredicateConfig, WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use kvorum_api::KvCluster;
+use serde::de::DeserializeOwned;
+
+use crate::limits::PAGE_SIZE;
+use crate::metrics::Metrics;
+use crate::names::{CLUSTER_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL};
+
+/// A KvCluster that may be unreadable: one bad object must not stop all others.
+pub type Guarded = DeserializeGuard<KvCluster>;
+
+/// Everything that is kept.
+#[derive(Clone)]
+pub struct Caches {
+    /// Of every cluster's members.
+    pub statefulsets: Store<StatefulSet>,
+    /// Of every cluster's members.
+    pub pods: Store<Pod>,
+    /// Of every cluster's members.
+    pub claims: Store<PersistentVolumeClaim>,
+    /// Two of every cluster.
+    pub services: Store<Service>,
+    /// One of every cluster.
+    pub budgets: Store<PodDisruptionBudget>,
+    /// One of every cluster.
+    pub records: Store<ConfigMap>,
+    /// All of them.
+    pub nodes: Store<Node>,
+    /// All of them.
+    pub classes: Store<StorageClass>,
+}
+
+/// Which KvClusters this operator looks after: those of its class, or those of no class.
+#[must_use]
+pub fn class_selector(class: Option<&str>) -> String {
+    let label = crate::names::CLASS_LABEL;
+    class.map_or_else(|| format!("!{label}"), |class| format!("{label}={class}"))
+}
+
+/// Starts the watches and ties them to a controller of KvClusters.
+#[must_use]
+pub fn controller(
+    client: &Client,
+    class: Option<&str>,
+    metrics: &Arc<Metrics>,
+) -> (Controller<Guarded>, Caches) {
+    let (all, stream) = clusters(client, class, metrics);
+    let controller = Controller::for_stream(stream, all.clone());
+    let selector = format!("{MANAGED_BY_LABEL}={FIELD_MANAGER},{CLUSTER_LABEL}");
+    let ours = watcher::Config::default()
+        .labels(&selector)
+        .page_size(PAGE_SIZE);
+    let (controller, statefulsets) = ours_of(controller, client, &ours);
+    let (controller, pods) = ours_of(controller, client, &ours);
+    let (controller, claims) = ours_of(controller, client, &ours);
+    let (controller, services) = ours_of(controller, client, &ours);
+    let (controller, budgets) = ours_of(controller, client, &ours);
+    let (controller, records) = ours_of(controller, client, &ours);
+
+    let (nodes, stream) = kept::<Node>(client, watcher::Config::default());
+    // Heartbeats of nodes change nothing for us.
+    let stream = stream.predicate_filter(node_facts, PredicateConfig::default());
+    let everyone = all.clone();
+    let controller = controller.watches_stream(stream, move |_| references(&everyone));
+    let (classes, stream) = kept::<StorageClass>(client, watcher::Config::default());
+    let controller = controller.watches_stream(stream, move |_| references(&all));
+    let caches = Caches {
+        statefulsets,
+        pods,
+        claims,
+        services,
+        budgets,
+        records,
+        nodes,
+        classes,
+    };
+    (controller, caches)
+}
+
+/// Waits until every cache has been filled once; false if a watch has ended before.
+pub async fn filled(caches: &Caches) -> bool {
+    let Caches {
+        statefulsets,
+        pods,
+        claims,
+        services,
+        budgets,
+        records,
+        nodes,
+        classes,
+    } = caches;
+    futures::try_join!(
+        statefulsets.wait_until_ready(),
+        pods.wait_until_ready(),
+        claims.wait_until_ready(),
+        services.wait_until_ready(),
+        budgets.wait_until_ready(),
+        records.wait_until_ready(),
+        nodes.wait_until_ready(),
+        classes.wait_until_ready(),
+    )
+    .is_ok()
+}
+
+/// Keeps the KvClusters; a change of anything but the status triggers a look.
+fn clusters(
+    client: &Client,
+    class: Option<&str>,
+    metrics: &Arc<Metrics>,
+) -> (Store<Guarded>, Touched<Guarded>) {
+    let config = watcher::Config::default()
+        .labels(&class_selector(class))
+        .page_size(PAGE_SIZE);
+    let (store, writer) = reflector::store();
+    let (metrics, counted) = (Arc::clone(metrics), store.clone());
+    let stream = watcher(Api::<Guarded>::all(client.clone()), config)
+        .default_backoff()
+        .modify(|cluster| cluster.managed_fields_mut().clear())
+        .reflect(writer)
+        .inspect_ok(move |event| {
+            if let watcher::Event::Delete(cluster) = event {
+                let namespace = cluster.namespace().unwrap_or_default();
+                metrics.forget(&namespace, &cluster.name_any());
+            }
+            let unreadable = counted
+                .state()
+                .iter()
+                .filter(|cluster| cluster.0.is_err())
+                .count();
+            metrics.undecodable(unreadable as u64);
+        })
+        .applied_objects()
+        .predicate_filter(cluster_facts, PredicateConfig::default())
+        .inspect_err(|error| tracing::warn!(%error, "A watch failed and is started again"))
+        .boxed();
+    (store, stream)
+}
+
+/// What of a KvCluster is somebody's wish, not our own word.
+fn cluster_facts(cluster: &Guarded) -> Option<u64> {
+    let meta = cluster.meta();
+    let facts = serde_json::json!([
+        meta.uid,
+        meta.generation,
+        meta.annotations,
+        meta.labels,
+        meta.finalizers,
+        meta.deletion_timestamp,
+    ]);
+    Some(crate::act::fingerprint_of(&facts))
+}
+
+/// Keeps the objects of one kind that are ours; a change triggers a look at the cluster it belongs to.
+fn ours_of<K>(
+    controller: Controller<Guarded>,
+    client: &Client,
+    config: &watcher::Config,
+) -> (Controller<Guarded>, Store<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (store, stream) = kept::<K>(client, config.clone());
+    let controller = controller.watches_stream(stream, |object: K| {
+        let cluster = object.labels().get(CLUSTER_LABEL).cloned()?;
+        Some(ObjectRef::<Guarded>::new(&cluster).within(&object.namespace()?))
+    });
+    (controller, store)
+}
+
+type Touched<K> = BoxStream<'static, Result<K, watcher::Error>>;
+
+fn kept<K>(client: &Client, config: watcher::Config) -> (Store<K>, Touched<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let stream = watcher(Api::<K>::all(client.clone()), config)
+        .default_backoff()
+        // Half of the metadata, and of no use to us.
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(writer)
+        .touched_objects()
+        .inspect_err(|error| tracing::warn!(%error, "A watch failed and is started again"))
+        .boxed();
+    (store, stream)
+}
+
+fn references(clusters: &Store<Guarded>) -> Vec<ObjectRef<Guarded>> {
+    let reference = |cluster: &Arc<Guarded>| ObjectRef::from_obj(cluster.as_ref());
+    clusters.state().iter().map(reference).collect()
+}
+
+/// What of a node matters: labels, whether it takes pods, whether it is ready.
+fn node_facts(node: &Node) -> Option<u64> {
+    let spec = node.spec.as_ref();
+    let facts = serde_json::json!([
+        node.labels(),
+        spec.map(|spec| (spec.unschedulable, &spec.taints)),
+        crate::world::node_is_ready(node),
+    ]);
+    Some(crate::act::fingerprint_of(&facts))
+}

@@ -1,0 +1,74 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// A Kubernetes operator for replicated key-value clusters that speak the etcd v3 API.
+#[derive(Debug, Parser)]
+#[command(name = "kvorum-operator", version, about)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look after the KvClusters of a Kubernetes cluster.
+    Run(RunArgs),
+    /// Print the CustomResourceDefinition.
+    Crd,
+    /// Say what would be created for a KvCluster, and which failures it would survive, without acting.
+    Explain(ExplainArgs),
+}
+
+/// How to run.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The image of kvorum-node for clusters that name none.
+    #[arg(long, env = "KVORUM_NODE_IMAGE", default_value = concat!("kvorum.dev/kvorum-node:", env!("CARGO_PKG_VERSION")))]
+    pub node_image: String,
+
+    /// Look after KvClusters with the label kvorum.dev/class=CLASS; without it, after those without the label.
+    #[arg(long, env = "KVORUM_CLASS")]
+    pub class: Option<String>,
+
+    /// Where to serve /metrics, /healthz and /readyz.
+    #[arg(long, env = "KVORUM_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+
+    /// Let only one of several operators act.
+    #[arg(long, env = "KVORUM_LEADER_ELECT", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
+
+    /// The namespace of the Lease; without it, the one the operator runs in.
+    #[arg(long, env = "KVORUM_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+
+    /// The name of the Lease.
+    #[arg(long, env = "KVORUM_LEASE_NAME", default_value = "kvorum-operator")]
+    pub lease_name: String,
+
+    /// What to log: a level, or directives such as kvorum_operator=debug.
+    #[arg(long, env = "KVORUM_LOG", default_value = "info")]
+    pub log: String,
+
+    /// Log lines as JSON.
+    #[arg(long, env = "KVORUM_LOG_JSON", default_value_t = false, action = clap::ArgAction::Set)]
+    pub log_json: bool,
+}
+
+/// What to explain.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// A file with one KvCluster, YAML or JSON; - reads standard input.
+    #[arg(short, long)]
+    pub filename: PathBuf,
+
+    /// The zones of the Kubernetes cluster, where the KvCluster lists none.
+    #[arg(long, value_delimiter = ',', default_value = "zone-a,zone-b,zone-c")]
+    pub zones: Vec<String>,
+}

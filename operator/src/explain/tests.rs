@@ -1,0 +1,69 @@
+//! Goal: what people are told about their files. Method: whole texts.
+
+use super::*;
+
+fn explained(spec: &str, zones: &[&str]) -> (Verdict, String) {
+    let file = format!(
+        "apiVersion: kvorum.dev/v1alpha1\nkind: KvCluster\nmetadata: {{name: orders, namespace: shop}}\nspec: {spec}\n"
+    );
+    let zones: Vec<String> = zones.iter().map(|zone| (*zone).to_owned()).collect();
+    explain(&file, &zones)
+}
+
+const ABC: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
+
+#[test]
+fn seven_members_over_three_zones() {
+    let (verdict, text) = explained("{members: 7}", &ABC);
+    assert_eq!(verdict, Verdict::Works);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn three_members_over_two_zones_are_warned() {
+    let (verdict, text) = explained("{placement: {zones: [east, west]}}", &["east", "west"]);
+    assert_eq!(verdict, Verdict::Works);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn one_member_survives_nothing() {
+    let (verdict, text) = explained("{members: 1, placement: {nodeSpread: Preferred}}", &ABC);
+    assert_eq!(verdict, Verdict::Works);
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn what_the_rules_refuse_is_said_by_the_rules() {
+    let (verdict, text) = explained("{members: 4, hibernated: true}", &ABC);
+    assert_eq!(verdict, Verdict::Refused);
+    assert_eq!(
+        text,
+        "The API server would refuse this KvCluster:\n  spec.hibernated: is no known field\n"
+    );
+    let (verdict, text) = explained("{members: 4}", &ABC);
+    assert_eq!(verdict, Verdict::Refused);
+    assert_eq!(
+        text,
+        "The API server would refuse this KvCluster:\n  spec.members: must be odd: 4 members survive the loss of 1, exactly like 3; use 3 or 5\n"
+    );
+    let (verdict, text) = explained("{podOverlay: {spec: {hostNetwork: maybe}}}", &ABC);
+    assert_eq!(verdict, Verdict::Refused);
+    assert!(text.starts_with("spec.podOverlay does not fit"), "{text}");
+}
+
+#[test]
+fn a_world_that_cannot_satisfy_it_is_another_verdict() {
+    let (verdict, text) = explained("{placement: {zoneSpread: Required}}", &["east", "west"]);
+    assert_eq!(verdict, Verdict::Unsatisfiable);
+    assert!(
+        text.contains("NotEnoughZones: zoneSpread Required needs"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_object_is_unreadable() {
+    assert_eq!(explain("a: [", &[]).0, Verdict::Unreadable);
+    assert_eq!(explain("just words", &[]).0, Verdict::Refused);
+}

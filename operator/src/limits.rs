@@ -1,0 +1,63 @@
+//! Every bound of the operator: timeouts, sizes, retries.
+
+use std::time::Duration;
+
+/// How long one member may take to answer.
+pub const MEMBER_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How long `Initialize` may take: one member writes to its disk.
+pub const INITIALIZE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the read through quorum of a newborn cluster may take: an election comes first.
+pub const CONFIRM_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long one look at one cluster may take, so that a stuck one never holds a place for ever.
+pub const RECONCILE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How many clusters are looked at side by side.
+pub const RECONCILES_AT_ONCE: u16 = 32;
+
+/// Events that come in a burst are answered by one look.
+pub const DEBOUNCE: Duration = Duration::from_millis(20);
+
+/// Something is expected that sends no event: looks come at this pace, slower each time.
+pub const SOON_FIRST: Duration = Duration::from_millis(100);
+/// The slowest of that pace.
+pub const SOON_SLOWEST: Duration = Duration::from_secs(1);
+
+/// Something is not as it should be: looks come at this pace, slower each time.
+pub const WATCHFUL_FIRST: Duration = Duration::from_secs(1);
+/// The slowest of that pace.
+pub const WATCHFUL_SLOWEST: Duration = Duration::from_secs(10);
+
+/// All is well: watch events can be lost, and a change of leader sends none.
+pub const CALM: Duration = Duration::from_secs(10);
+
+/// A look failed: the next comes after this, slower each time.
+pub const FAILURE_FIRST: Duration = Duration::from_millis(200);
+/// The slowest of that pace.
+pub const FAILURE_SLOWEST: Duration = Duration::from_secs(60);
+
+/// An object that cannot be read, or a spec that cannot work: only a change of it helps.
+pub const INVALID_PAUSE: Duration = Duration::from_secs(300);
+
+/// The Lease: for how long a leader counts after it was last seen to renew.
+pub const LEASE_DURATION: Duration = Duration::from_secs(15);
+/// A leader that could not renew for this long gives up by itself.
+pub const LEASE_RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// Between two tries.
+pub const LEASE_RETRY: Duration = Duration::from_secs(2);
+/// Objects of one page when a watch starts.
+pub const PAGE_SIZE: u32 = 500;
+
+/// The definition is not installed: asked again after this.
+pub const DEFINITION_RETRY: Duration = Duration::from_secs(2);
+
+/// Kubernetes cuts or drops longer notes.
+pub const EVENT_NOTE_BYTES_MAX: usize = 1024;
+
+/// The longest message of a condition.
+pub const CONDITION_MESSAGE_BYTES_MAX: usize = 4096;
+
+/// How long a member may take to leave when its pod is deleted; it hands leadership over first.
+pub const TERMINATION_GRACE_SECONDS: i64 = 30;

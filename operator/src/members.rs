@@ -1,0 +1,180 @@
+//! The members' own word: the admin API of kvorum-node, one call at a time, each with a deadline.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use kvorum_plan::observed::{Life, Report, Reservation};
+use kvorum_plan::{ClusterId, MemberId};
+use kvorum_proto::admin::admin_client::AdminClient;
+use kvorum_proto::admin::{
+    ConfirmRequest, InitialMember, InitializeRequest, InspectRequest, InspectResponse, MemberState,
+};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::limits::{CONFIRM_DEADLINE, INITIALIZE_DEADLINE, MEMBER_DEADLINE};
+use crate::names::{Names, PEER_PORT};
+
+/// A member that could not be asked, or said no.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    /// No connection, or none in time.
+    #[error("{id} at {address} cannot be reached: {reason}")]
+    Unreachable {
+        /// Who was asked.
+        id: MemberId,
+        /// Where.
+        address: IpAddr,
+        /// Why not.
+        reason: String,
+    },
+    /// It answered no.
+    #[error("{id} refused {call}: {message}")]
+    Refused {
+        /// Who was asked.
+        id: MemberId,
+        /// For what.
+        call: &'static str,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// Where a member can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Who is expected there.
+    pub id: MemberId,
+    /// Its pod's address.
+    pub address: IpAddr,
+}
+
+impl Door {
+    async fn open(self, deadline: Duration) -> Result<AdminClient<Channel>, MemberError> {
+        let unreachable = |reason: String| MemberError::Unreachable {
+            id: self.id,
+            address: self.address,
+            reason,
+        };
+        let host = match self.address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        let endpoint = Endpoint::from_shared(format!("http://{host}:{PEER_PORT}"))
+            .map_err(|error| unreachable(error.to_string()))?
+            .connect_timeout(deadline)
+            .timeout(deadline);
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| unreachable(error.to_string()))?;
+        Ok(AdminClient::new(channel))
+    }
+
+    fn refused(self, call: &'static str, status: &tonic::Status) -> MemberError {
+        MemberError::Refused {
+            id: self.id,
+            call,
+            message: format!("{:?}: {}", status.code(), status.message()),
+        }
+    }
+
+    /// Asks a member what it is and sees, and where there is a leader also for a read through quorum.
+    ///
+    /// None where nobody answers in time, or where somebody else does: addresses of pods are used again.
+    pub async fn inspect(self, expected: ClusterId) -> Option<Report> {
+        tokio::time::timeout(MEMBER_DEADLINE, self.inspect_slowly(expected))
+            .await
+            .ok()
+            .flatten()
+    }
+
+    async fn inspect_slowly(self, expected: ClusterId) -> Option<Report> {
+        let mut client = self.open(MEMBER_DEADLINE).await.ok()?;
+        let answer = client.inspect(InspectRequest {}).await.ok()?.into_inner();
+        if answer.cluster_id != expected.value() || answer.member_id != self.id.0 {
+            return None;
+        }
+        let asks = answer.initialized && answer.leader_id != 0;
+        let deadline = MEMBER_DEADLINE / 2;
+        let confirmed = asks
+            && matches!(
+                tokio::time::timeout(deadline, client.confirm(ConfirmRequest {})).await,
+                Ok(Ok(_))
+            );
+        Some(report(answer, confirmed))
+    }
+
+    /// Forms the cluster. Harmless if it was formed before.
+    ///
+    /// # Errors
+    /// When the member cannot be reached or refuses.
+    pub async fn initialize(
+        self,
+        names: &Names,
+        reservation: &Reservation,
+        stores: &BTreeMap<MemberId, String>,
+    ) -> Result<bool, MemberError> {
+        let members = reservation
+            .members()
+            .into_iter()
+            .map(|member| InitialMember {
+                id: member.id.0,
+                name: names.member(member.id),
+                peer_urls: vec![names.peer_url(member.id)],
+                client_urls: vec![names.client_url(member.id)],
+                zone: member.zone.map(|zone| zone.to_string()).unwrap_or_default(),
+                store_uuid: stores.get(&member.id).cloned().unwrap_or_default(),
+            });
+        let request = InitializeRequest {
+            cluster_id: reservation.cluster_id.value(),
+            members: members.collect(),
+        };
+        let mut client = self.open(INITIALIZE_DEADLINE).await?;
+        let answer = client.initialize(request).await;
+        answer
+            .map(|answer| answer.into_inner().already_initialized)
+            .map_err(|status| self.refused("Initialize", &status))
+    }
+
+    /// Reads through quorum.
+    ///
+    /// # Errors
+    /// When the member cannot be reached, or no quorum answers in time.
+    pub async fn confirm(self) -> Result<(), MemberError> {
+        let mut client = self.open(CONFIRM_DEADLINE).await?;
+        let answer = client.confirm(ConfirmRequest {}).await;
+        answer
+            .map(|_| ())
+            .map_err(|status| self.refused("Confirm", &status))
+    }
+}
+
+fn report(answer: InspectResponse, confirmed: bool) -> Report {
+    let log = answer.membership_log.unwrap_or_default();
+    let life = match answer.state() {
+        MemberState::Unspecified | MemberState::Candidate => Life::Candidate,
+        MemberState::Waiting => Life::Waiting,
+        MemberState::Learner => Life::Learner,
+        MemberState::Follower => Life::Follower,
+        MemberState::Leader => Life::Leader,
+        MemberState::Removed => Life::Removed,
+    };
+    Report {
+        store_uuid: answer.store_uuid,
+        life,
+        initialized: answer.initialized,
+        ready: answer.ready,
+        confirmed,
+        leader: (answer.leader_id != 0).then_some(MemberId(answer.leader_id)),
+        term: answer.term,
+        membership_log: (log.term, log.index),
+        voters: answer
+            .members
+            .iter()
+            .filter(|member| member.voter)
+            .map(|member| MemberId(member.id))
+            .collect(),
+        version: answer.version,
+    }
+}

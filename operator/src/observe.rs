@@ -1,0 +1,263 @@
+//! Stage 1: everything that is known about one cluster: its records, its objects, its members' own word.
+//!
+//! Caches are good enough for a cluster that lives. While one is being born, identity is decided, so its
+//! three records are read live: a cache that lags behind must not make us choose a second identity.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use futures::future::{join_all, try_join3};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod as KubePod};
+use kube::api::ListParams;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, ResourceExt};
+use kvorum_api::{KvCluster, KvClusterStatus};
+use kvorum_plan::observed::{Member, Observed, StatusLatch, World};
+use kvorum_plan::{ClusterId, MemberId, Zone};
+
+use crate::build;
+use crate::caches::Caches;
+use crate::members::Door;
+use crate::names::{CLUSTER_LABEL, MEMBER_LABEL};
+use crate::validate::ValidCluster;
+use crate::world;
+
+mod foreign;
+mod pods;
+
+/// Everything one look has found.
+#[derive(Debug)]
+pub struct Sight {
+    /// What decisions are made of.
+    pub observed: Observed,
+    /// The status as it is.
+    pub status: KvClusterStatus,
+    /// Where members can be asked.
+    pub doors: BTreeMap<MemberId, Door>,
+    /// The UIDs of the volume claims: writes go to these very objects.
+    pub claim_uids: HashMap<MemberId, String>,
+    /// The KvCluster's UID is another than the one we were called for.
+    pub replaced: bool,
+}
+
+/// Looks at one cluster.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn observe(
+    client: &Client,
+    caches: &Caches,
+    cluster: &KvCluster,
+    valid: &ValidCluster,
+    fresh_cluster_id: ClusterId,
+) -> Result<Sight, kube::Error> {
+    let names = &valid.names;
+    let cached_status = cluster.status.clone().unwrap_or_default();
+    let records = if cached_status.bootstrapped {
+        Records::cached(caches, valid, cached_status)
+    } else {
+        Records::live(client, valid).await?
+    };
+    let Records {
+        status,
+        record,
+        claims,
+        replaced,
+    } = records;
+    let mut unreadable = Vec::new();
+    let mut note = |object: String, result: String| unreadable.push(format!("{object}: {result}"));
+    let record = record.and_then(|record| {
+        let read = build::read_record(&record);
+        read.map_err(|problem| note(format!("ConfigMap {}", record.name_any()), problem))
+            .ok()
+    });
+    let mut volumes = BTreeMap::new();
+    let mut claim_uids = HashMap::new();
+    for claim in &claims {
+        let Some(id) = member_of(claim.labels()) else {
+            continue;
+        };
+        claim_uids.insert(id, claim.uid().unwrap_or_default());
+        match build::read_volume(claim, id) {
+            Ok(volume) => drop(volumes.insert(id, volume)),
+            Err(problem) => note(
+                format!("PersistentVolumeClaim {}", claim.name_any()),
+                problem,
+            ),
+        }
+    }
+    let latch = status_latch(&status, &mut note);
+    let expected = volumes
+        .values()
+        .map(|volume: &kvorum_plan::observed::Volume| volume.reservation.cluster_id)
+        .next()
+        .or(latch.cluster_id);
+    let (members, doors) = members(caches, valid, expected).await;
+    let foreign = foreign::find(client, caches, valid, &claims).await?;
+    let nodes = caches.nodes.state();
+    let classes = caches.classes.state();
+    Ok(Sight {
+        observed: Observed {
+            deleting: valid.deleting,
+            created: valid.created,
+            fresh_cluster_id,
+            status: latch,
+            record,
+            volumes,
+            foreign,
+            unreadable,
+            members,
+            world: World {
+                zones: world::zones(nodes.iter().map(AsRef::as_ref), &valid.pod.placement),
+                storage_class: world::storage_class(
+                    classes.iter().map(AsRef::as_ref),
+                    valid.spec.storage_class.as_deref(),
+                ),
+            },
+        },
+        status,
+        doors,
+        claim_uids,
+        replaced,
+    })
+    .inspect(|sight| tracing::trace!(cluster = names.cluster, ?sight, "Looked"))
+}
+
+/// The three records of who a cluster is.
+struct Records {
+    status: KvClusterStatus,
+    record: Option<ConfigMap>,
+    claims: Vec<PersistentVolumeClaim>,
+    replaced: bool,
+}
+
+impl Records {
+    fn cached(caches: &Caches, valid: &ValidCluster, status: KvClusterStatus) -> Self {
+        let names = &valid.names;
+        let record = ObjectRef::<ConfigMap>::new(&names.record()).within(&names.namespace);
+        Self {
+            status,
+            record: caches
+                .records
+                .get(&record)
+                .map(|record| record.as_ref().clone()),
+            claims: caches
+                .claims
+                .state_filter(|claim| belongs(claim, valid))
+                .iter()
+                .map(|claim| claim.as_ref().clone())
+                .collect(),
+            replaced: false,
+        }
+    }
+
+    async fn live(client: &Client, valid: &ValidCluster) -> Result<Self, kube::Error> {
+        let names = &valid.names;
+        let namespace = &names.namespace;
+        let ours = ListParams::default().labels(&format!("{CLUSTER_LABEL}={}", names.cluster));
+        let clusters = Api::<KvCluster>::namespaced(client.clone(), namespace);
+        let records = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+        let claims = Api::<PersistentVolumeClaim>::namespaced(client.clone(), namespace);
+        let record_name = names.record();
+        let (cluster, record, claims) = try_join3(
+            clusters.get_opt(&names.cluster),
+            records.get_opt(&record_name),
+            claims.list(&ours),
+        )
+        .await?;
+        let replaced = cluster.as_ref().and_then(ResourceExt::uid).as_ref() != Some(&valid.uid);
+        Ok(Self {
+            status: cluster
+                .and_then(|cluster| cluster.status)
+                .unwrap_or_default(),
+            // One that is not ours is found, and named, where names that are taken are looked for.
+            record: record.filter(|record| belongs(record, valid)),
+            claims: claims.items,
+            replaced,
+        })
+    }
+}
+
+fn status_latch(status: &KvClusterStatus, note: &mut impl FnMut(String, String)) -> StatusLatch {
+    let cluster_id = status.cluster_id.as_deref().and_then(|text| {
+        let read = ClusterId::parse(text);
+        if read.is_none() {
+            note(
+                "status.clusterID".to_owned(),
+                format!("{text:?} is unreadable"),
+            );
+        }
+        read
+    });
+    StatusLatch {
+        cluster_id,
+        bootstrapped: status.bootstrapped,
+        zones: status.planned_zones.iter().map(Zone::new).collect(),
+    }
+}
+
+/// Every member's pod and, asked side by side, its own word.
+async fn members(
+    caches: &Caches,
+    valid: &ValidCluster,
+    expected: Option<ClusterId>,
+) -> (BTreeMap<MemberId, Member>, BTreeMap<MemberId, Door>) {
+    let pods = caches.pods.state_filter(|pod| belongs(pod, valid));
+    let mut members = BTreeMap::new();
+    let mut doors = BTreeMap::new();
+    for pod in &pods {
+        let Some(id) = member_of(pod.labels()) else {
+            continue;
+        };
+        if let Some(address) = address(pod) {
+            doors.insert(id, Door { id, address });
+        }
+        let statefulset =
+            ObjectRef::<StatefulSet>::new(&valid.names.member(id)).within(&valid.names.namespace);
+        let statefulset = caches.statefulsets.get(&statefulset);
+        let node = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.node_name.as_deref())
+            .and_then(|node| caches.nodes.get(&ObjectRef::new(node)));
+        let seen = pods::read(
+            pod,
+            statefulset.as_deref(),
+            node.as_deref(),
+            &valid.spec.topology_key,
+        );
+        members.insert(
+            id,
+            Member {
+                pod: Some(seen),
+                report: None,
+            },
+        );
+    }
+    if let Some(expected) = expected {
+        let asked = doors
+            .values()
+            .map(|door| async move { (door.id, door.inspect(expected).await) });
+        for (id, report) in join_all(asked).await {
+            members.entry(id).or_default().report = report;
+        }
+    }
+    (members, doors)
+}
+
+fn address(pod: &KubePod) -> Option<IpAddr> {
+    let status = pod.status.as_ref()?;
+    let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    status.pod_ip.as_ref().filter(|_| !over)?.parse().ok()
+}
+
+/// Whether an object is labelled as one of this cluster's.
+fn belongs<K: kube::Resource>(object: &K, valid: &ValidCluster) -> bool {
+    object.meta().namespace.as_deref() == Some(&valid.names.namespace)
+        && object.labels().get(CLUSTER_LABEL) == Some(&valid.names.cluster)
+}
+
+fn member_of(labels: &BTreeMap<String, String>) -> Option<MemberId> {
+    labels.get(MEMBER_LABEL)?.parse().ok().map(MemberId)
+}

@@ -1,0 +1,74 @@
+//! Names we need that somebody else has: never taken over.
+
+use std::fmt::Debug;
+
+use futures::future::join_all;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use super::belongs;
+use crate::caches::Caches;
+use crate::names::{FIELD_MANAGER, MANAGED_BY_LABEL};
+use crate::validate::ValidCluster;
+
+/// Finds them, as "Service orders". Objects in our caches are labelled as ours; only the others are asked
+/// for, which in the life of a cluster is once.
+pub(super) async fn find(
+    client: &Client,
+    caches: &Caches,
+    valid: &ValidCluster,
+    claims: &[PersistentVolumeClaim],
+) -> Result<Vec<String>, kube::Error> {
+    let objects = valid.names.objects(valid.spec.size);
+    let asked = objects.iter().map(|(kind, name)| async move {
+        let taken = match *kind {
+            "StatefulSet" => taken(client, &caches.statefulsets, valid, name).await,
+            "Service" => taken(client, &caches.services, valid, name).await,
+            "PodDisruptionBudget" => taken(client, &caches.budgets, valid, name).await,
+            "ConfigMap" => taken(client, &caches.records, valid, name).await,
+            _ if claims.iter().any(|claim| claim.name_any() == *name) => Ok(false),
+            _ => taken(client, &caches.claims, valid, name).await,
+        };
+        taken.map(|taken| taken.then(|| format!("{kind} {name}")))
+    });
+    let found: Result<Vec<Option<String>>, kube::Error> =
+        join_all(asked).await.into_iter().collect();
+    // The kinds are in a fixed order, so is the message.
+    found.map(|found| found.into_iter().flatten().collect())
+}
+
+async fn taken<K>(
+    client: &Client,
+    cache: &Store<K>,
+    valid: &ValidCluster,
+    name: &str,
+) -> Result<bool, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let key = ObjectRef::<K>::new(name).within(&valid.names.namespace);
+    if cache
+        .get(&key)
+        .is_some_and(|object| belongs(object.as_ref(), valid))
+    {
+        return Ok(false);
+    }
+    let api = Api::<K>::namespaced(client.clone(), &valid.names.namespace);
+    let found = api.get_metadata_opt(name).await?;
+    Ok(found.is_some_and(|object| {
+        let managed = object
+            .labels()
+            .get(MANAGED_BY_LABEL)
+            .is_some_and(|by| by == FIELD_MANAGER);
+        !(managed && belongs(&object, valid))
+    }))
+}

@@ -1,0 +1,103 @@
+//! Stage 6: says what was found: the status if it has changed, events for what happened, metrics.
+
+use kvorum_api::KvClusterStatus;
+use kvorum_plan::observed::Stage;
+
+use crate::act::{Act, ActError};
+use crate::events::{Note, Severity};
+use crate::metrics::ClusterNumbers;
+use crate::status::{get, is_true};
+
+/// Writes the status if it differs from the one that is there; true if it was written.
+///
+/// # Errors
+/// When the API server refuses or cannot be reached.
+pub async fn write(act: &Act<'_>, status: &KvClusterStatus) -> Result<bool, ActError> {
+    if *status == act.sight.status {
+        return Ok(false);
+    }
+    act.failpoint.before("publish");
+    act.write_status(status).await?;
+    act.failpoint.after("publish");
+    Ok(true)
+}
+
+/// What happened between two statuses, each said once. Pure.
+#[must_use]
+pub fn notes(old: &KvClusterStatus, new: &KvClusterStatus, reserved: Option<Stage>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let id = new.cluster_id.as_deref().unwrap_or_default();
+    if reserved.is_some_and(|stage| stage > Stage::Reserved) {
+        notes.push(Note::normal(
+            "AdoptData",
+            "DataAdopted",
+            format!("Took up the data of cluster {id}"),
+        ));
+    } else if new.bootstrapped && !old.bootstrapped {
+        let text = format!("Cluster {id} is formed and serves");
+        notes.push(Note::normal("Bootstrap", "Bootstrapped", text));
+    }
+    let stalled = |status: &KvClusterStatus| {
+        get(&status.conditions, "Stalled")
+            .map(|stalled| (stalled.reason.clone(), stalled.message.clone()))
+    };
+    if let Some((reason, message)) = stalled(new)
+        && stalled(old).is_none_or(|(before, _)| before != reason)
+    {
+        notes.push(Note::warning("Reconcile", &reason, message));
+    }
+    let changed = |type_: &str| {
+        let (before, after) = (
+            is_true(&old.conditions, type_),
+            is_true(&new.conditions, type_),
+        );
+        (before != after).then_some(after)
+    };
+    match changed("Available") {
+        Some(false) => {
+            let message = get(&new.conditions, "Available").map(|now| now.message.clone());
+            notes.push(Note::warning(
+                "CheckQuorum",
+                "QuorumLost",
+                message.unwrap_or_default(),
+            ));
+        }
+        Some(true) if old.bootstrapped => {
+            let text = "A read through quorum succeeds again".to_owned();
+            notes.push(Note::normal("CheckQuorum", "QuorumRestored", text));
+        }
+        _ => {}
+    }
+    if changed("Ready") == Some(true) {
+        notes.push(Note::normal(
+            "Reconcile",
+            "Ready",
+            "Every member serves clients".to_owned(),
+        ));
+    }
+    if get(&new.conditions, "PlacementSatisfied").is_some_and(|now| now.reason == "ZoneMismatch")
+        && get(&old.conditions, "PlacementSatisfied")
+            .is_none_or(|then| then.reason != "ZoneMismatch")
+    {
+        let message = get(&new.conditions, "PlacementSatisfied").map(|now| now.message.clone());
+        notes.push(Note {
+            severity: Severity::Warning,
+            action: "CheckPlacement",
+            reason: "ZoneMismatch".to_owned(),
+            text: message.unwrap_or_default(),
+        });
+    }
+    notes
+}
+
+/// The numbers of a cluster, for metrics.
+#[must_use]
+pub fn numbers(status: &KvClusterStatus) -> ClusterNumbers {
+    let summary = status.summary.clone().unwrap_or_default();
+    ClusterNumbers {
+        voters: usize::try_from(status.voters).unwrap_or(0),
+        can_lose: usize::try_from(summary.can_lose_members).unwrap_or(0),
+        zone_can_lose: summary.can_lose_zone == "any",
+        ready: is_true(&status.conditions, "Ready"),
+    }
+}

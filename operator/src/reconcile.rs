@@ -1,0 +1,298 @@
+//! One look at one cluster: the stages in order, and when to look again.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use kube::runtime::controller::Action;
+use kube::{Client, Resource, ResourceExt};
+use kvorum_api::KvCluster;
+use kvorum_plan::observed::UnixSeconds;
+use kvorum_plan::steps::Recheck;
+use kvorum_plan::{ClusterId, Plan, Step};
+
+use crate::act::{Act, Applied, Outcome};
+use crate::backoff::{Backoff, Ladder};
+use crate::caches::{Caches, Guarded};
+use crate::events::{Events, Note};
+use crate::failpoint::Failpoint;
+use crate::metrics::{Looked, Metrics};
+use crate::status::{Conditions, Look, cut};
+use crate::validate::{Invalid, ValidCluster, validate};
+use crate::{limits, observe, publish, status};
+
+/// What every look shares.
+pub struct Context {
+    /// To the API server.
+    pub client: Client,
+    /// What is known already.
+    pub caches: Caches,
+    /// What was written.
+    pub applied: Applied,
+    /// When to look again.
+    pub backoff: Backoff,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Tells.
+    pub events: Events,
+    /// Dies.
+    pub failpoint: Failpoint,
+    /// For clusters that name no image.
+    pub node_image: String,
+}
+
+/// The pace while something is expected that sends no event.
+const SOON: Ladder = Ladder {
+    first: limits::SOON_FIRST,
+    slowest: limits::SOON_SLOWEST,
+};
+/// The pace while something is not as it should be.
+const WATCHFUL: Ladder = Ladder {
+    first: limits::WATCHFUL_FIRST,
+    slowest: limits::WATCHFUL_SLOWEST,
+};
+/// The pace after failures.
+const FAILURE: Ladder = Ladder {
+    first: limits::FAILURE_FIRST,
+    slowest: limits::FAILURE_SLOWEST,
+};
+
+/// Looks at one cluster. Never fails: a failure is logged, counted, told in the status, and tried again at
+/// this cluster's own pace.
+pub async fn reconcile(guarded: Arc<Guarded>, context: Arc<Context>) -> Action {
+    let started = Instant::now();
+    let looking = context.metrics.look();
+    let uid = guarded.meta().uid.clone().unwrap_or_default();
+    let look = look(&guarded, &context);
+    let (looked, wait) = match tokio::time::timeout(limits::RECONCILE_DEADLINE, look).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(error)) => {
+            tracing::warn!(
+                namespace = guarded.meta().namespace,
+                cluster = guarded.meta().name,
+                %error,
+                "A look failed"
+            );
+            context.metrics.failed("LookFailed");
+            (Looked::Error, wait(&context, &uid, FAILURE))
+        }
+        Err(_) => {
+            context.metrics.failed("LookTimedOut");
+            (Looked::Error, wait(&context, &uid, FAILURE))
+        }
+    };
+    context
+        .metrics
+        .looked(looked, started.elapsed().as_secs_f64());
+    drop(looking);
+    Action::requeue(wait)
+}
+
+fn wait(context: &Context, uid: &str, ladder: Ladder) -> Duration {
+    context.backoff.next(uid, ladder, rand::random())
+}
+
+async fn look(guarded: &Guarded, context: &Context) -> anyhow::Result<(Looked, Duration)> {
+    let cluster = match &guarded.0 {
+        Ok(cluster) => cluster,
+        Err(unreadable) => {
+            let text = format!(
+                "This version of the operator cannot read the object, and leaves it alone: {}",
+                unreadable.error
+            );
+            context.metrics.failed("UndecodableObject");
+            let about = guarded.object_ref(&());
+            let note = Note::warning("Read", "UndecodableObject", text);
+            context.events.publish(&about, &note).await;
+            return Ok((Looked::Error, limits::INVALID_PAUSE));
+        }
+    };
+    match validate(cluster, &context.node_image) {
+        Ok(valid) => look_at(cluster, &valid, context).await,
+        Err(invalid) => {
+            say_invalid(cluster, &invalid, context).await?;
+            Ok((Looked::Error, limits::INVALID_PAUSE))
+        }
+    }
+}
+
+async fn look_at(
+    cluster: &KvCluster,
+    valid: &ValidCluster,
+    context: &Context,
+) -> anyhow::Result<(Looked, Duration)> {
+    let Context {
+        client,
+        caches,
+        applied,
+        failpoint,
+        ..
+    } = context;
+    let fresh = fresh_cluster_id();
+    let sight = observe::observe(client, caches, cluster, valid, fresh).await?;
+    if sight.replaced {
+        // Deleted, or created again: another look is on its way.
+        return Ok((Looked::Success, limits::SOON_SLOWEST));
+    }
+    let now = unix_seconds();
+    let plan = kvorum_plan::plan(&sight.observed, &valid.spec, UnixSeconds(now));
+    let act = Act {
+        client,
+        caches,
+        applied,
+        failpoint,
+        cluster: valid,
+        sight: &sight,
+    };
+    let outcome = act.run(&plan).await;
+    log(valid, &plan, &outcome, context);
+    let status = status::status(&Look {
+        cluster: valid,
+        previous: &sight.status,
+        observed: &sight.observed,
+        plan: &plan,
+        outcome: &outcome,
+        now,
+    });
+    if publish::write(&act, &status).await? {
+        let about = cluster.object_ref(&());
+        for note in publish::notes(&sight.status, &status, outcome.reserved) {
+            context.events.publish(&about, &note).await;
+        }
+    }
+    let names = &valid.names;
+    context
+        .metrics
+        .cluster(&names.namespace, &names.cluster, &publish::numbers(&status));
+    Ok(next(&plan, &outcome, valid, context))
+}
+
+/// How it went, and when to look again.
+fn next(
+    plan: &Plan,
+    outcome: &Outcome,
+    valid: &ValidCluster,
+    context: &Context,
+) -> (Looked, Duration) {
+    let uid = &valid.uid;
+    if let Some((_, error)) = &outcome.failure {
+        // While a cluster is being born, members and objects appear every moment.
+        let ladder = if error.is_transient() && plan.recheck == Recheck::Soon {
+            SOON
+        } else {
+            FAILURE
+        };
+        return (Looked::Error, wait(context, uid, ladder));
+    }
+    if !outcome.changed.is_empty() {
+        context.backoff.reset(uid);
+    }
+    match plan.recheck {
+        Recheck::Soon => (Looked::RequeueAfter, wait(context, uid, SOON)),
+        // What a latch has changed is seen by the next look.
+        _ if outcome.latched.is_some() => (Looked::RequeueAfter, limits::SOON_FIRST),
+        Recheck::Watchful => (Looked::RequeueAfter, wait(context, uid, WATCHFUL)),
+        Recheck::Calm => {
+            context.backoff.reset(uid);
+            (Looked::Success, limits::CALM)
+        }
+    }
+}
+
+fn log(valid: &ValidCluster, plan: &Plan, outcome: &Outcome, context: &Context) {
+    let names = &valid.names;
+    if !outcome.changed.is_empty() {
+        tracing::info!(
+            namespace = names.namespace,
+            cluster = names.cluster,
+            phase = ?plan.phase,
+            steps = outcome.changed.join(" "),
+            "Took steps"
+        );
+    }
+    let initializes = plan
+        .steps
+        .iter()
+        .any(|step| matches!(step, Step::Initialize { .. }));
+    if initializes && outcome.changed.iter().any(|step| step == "initialize") {
+        context.metrics.initialized();
+    }
+    for blocked in &plan.blocked {
+        context.metrics.failed(blocked.reason.as_str());
+    }
+    if let Some((step, error)) = &outcome.failure {
+        context.metrics.failed(error.reason());
+        tracing::warn!(
+            namespace = names.namespace,
+            cluster = names.cluster,
+            step,
+            %error,
+            "A step failed"
+        );
+    }
+}
+
+/// A spec that the definition should have refused: said, and waited for.
+async fn say_invalid(
+    cluster: &KvCluster,
+    invalid: &Invalid,
+    context: &Context,
+) -> anyhow::Result<()> {
+    let old = cluster.status.clone().unwrap_or_default();
+    let generation = cluster.metadata.generation.unwrap_or_default();
+    let mut conditions = Conditions::after(&old.conditions, generation, unix_seconds());
+    let message = cut(&invalid.to_string(), limits::CONDITION_MESSAGE_BYTES_MAX);
+    conditions.add("Ready", Some(false), "InvalidSpec", &message);
+    conditions.add("Stalled", Some(true), "InvalidSpec", &message);
+    for type_ in [
+        "Available",
+        "FaultTolerant",
+        "ZoneFaultTolerant",
+        "NodeFaultTolerant",
+    ] {
+        conditions.keep(type_);
+    }
+    let status = kvorum_api::KvClusterStatus {
+        observed_generation: generation,
+        conditions: conditions.done(),
+        ..old.clone()
+    };
+    context.metrics.failed("InvalidSpec");
+    if status == old {
+        return Ok(());
+    }
+    let namespace = cluster.namespace().unwrap_or_default();
+    let api = kube::Api::<KvCluster>::namespaced(context.client.clone(), &namespace);
+    let intent = serde_json::json!({
+        "apiVersion": "kvorum.dev/v1alpha1",
+        "kind": "KvCluster",
+        "metadata": { "name": cluster.name_any(), "uid": cluster.uid() },
+        "status": status,
+    });
+    let parameters = kube::api::PatchParams::apply(crate::names::FIELD_MANAGER).force();
+    api.patch_status(
+        &cluster.name_any(),
+        &parameters,
+        &kube::api::Patch::Apply(intent),
+    )
+    .await?;
+    let about = cluster.object_ref(&());
+    for note in publish::notes(&old, &status, None) {
+        context.events.publish(&about, &note).await;
+    }
+    Ok(())
+}
+
+fn fresh_cluster_id() -> ClusterId {
+    loop {
+        if let Some(id) = ClusterId::new(rand::random()) {
+            return id;
+        }
+    }
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
+}
