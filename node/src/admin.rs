@@ -61,7 +61,7 @@ fn initial_members(
         )));
     }
     let count = request.members.len();
-    if count % 2 == 0 {
+    if count.is_multiple_of(2) {
         return Err(Status::invalid_argument(format!(
             "{count} members: the number must be odd, since an even one survives no more losses than one less"
         )));
@@ -77,7 +77,9 @@ fn initial_members(
             store_uuid: store,
         } = m;
         if id == 0 || peer_urls.is_empty() {
-            return Err(Status::invalid_argument("every member needs an ID and a peer URL"));
+            return Err(Status::invalid_argument(
+                "every member needs an ID and a peer URL",
+            ));
         }
         if id == member_id && store != store_uuid {
             return Err(Status::failed_precondition(format!(
@@ -91,11 +93,15 @@ fn initial_members(
             store_uuid: store,
         };
         if members.insert(id, node).is_some() {
-            return Err(Status::invalid_argument(format!("member {id} is listed twice")));
+            return Err(Status::invalid_argument(format!(
+                "member {id} is listed twice"
+            )));
         }
     }
     if !members.contains_key(&member_id) {
-        return Err(Status::invalid_argument(format!("member {member_id} (this one) is not listed")));
+        return Err(Status::invalid_argument(format!(
+            "member {member_id} (this one) is not listed"
+        )));
     }
     Ok(members)
 }
@@ -108,7 +114,13 @@ impl AdminApi {
     }
 
     fn members(&self, status: &Consensus) -> Vec<WireMember> {
-        let said: BTreeMap<u64, _> = self.member.store().members().into_iter().map(|m| (m.id, m)).collect();
+        let said: BTreeMap<u64, _> = self
+            .member
+            .store()
+            .members()
+            .into_iter()
+            .map(|m| (m.id, m))
+            .collect();
         let one = |(id, node): (&u64, &Node)| {
             let said = said.get(id);
             let progress = status.peers.get(id).copied().unwrap_or_default();
@@ -131,7 +143,10 @@ impl AdminApi {
 
 #[tonic::async_trait]
 impl Admin for AdminApi {
-    async fn inspect(&self, _request: Request<InspectRequest>) -> Result<Response<InspectResponse>, Status> {
+    async fn inspect(
+        &self,
+        _request: Request<InspectRequest>,
+    ) -> Result<Response<InspectResponse>, Status> {
         let status = self.member.consensus().status();
         let identity = &self.member.context().identity;
         let store = self.member.store().summary();
@@ -143,7 +158,11 @@ impl Admin for AdminApi {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             state: state(&status, identity.member_id).into(),
             leader_id: status.leader.unwrap_or(0),
-            leader_contact_millis: if status.role == Role::Leader { 0 } else { millis(status.contact) },
+            leader_contact_millis: if status.role == Role::Leader {
+                0
+            } else {
+                millis(status.contact)
+            },
             term: status.term,
             last_log: status.last_log.map(|index| WireLogId { term: 0, index }),
             committed: status.committed.map(wire),
@@ -181,7 +200,10 @@ impl Admin for AdminApi {
         }))
     }
 
-    async fn confirm(&self, _request: Request<ConfirmRequest>) -> Result<Response<ConfirmResponse>, Status> {
+    async fn confirm(
+        &self,
+        _request: Request<ConfirmRequest>,
+    ) -> Result<Response<ConfirmResponse>, Status> {
         self.member
             .consensus()
             .linearize()
@@ -218,14 +240,24 @@ mod tests {
 
     #[test]
     fn only_an_odd_set_with_this_very_member_is_taken() {
-        let check = |r| initial_members(r, 7, 1, "store-1").map(|m| m.len()).map_err(|s| s.message().to_owned());
+        let check = |r| {
+            initial_members(r, 7, 1, "store-1")
+                .map(|m| m.len())
+                .map_err(|s| s.message().to_owned())
+        };
         assert_eq!(check(request(&[1, 2, 3])), Ok(3));
         for (bad, word) in [
             (request(&[1, 2]), "odd"),
             (request(&[2, 3, 4]), "not listed"),
             (request(&[1, 2, 2]), "twice"),
             (request(&[0, 1, 2]), "needs an ID"),
-            (InitializeRequest { cluster_id: 8, ..request(&[1]) }, "belongs to cluster"),
+            (
+                InitializeRequest {
+                    cluster_id: 8,
+                    ..request(&[1])
+                },
+                "belongs to cluster",
+            ),
         ] {
             let message = check(bad).unwrap_err();
             assert!(message.contains(word), "{message}");

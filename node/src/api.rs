@@ -63,5 +63,8 @@ impl Api {
 
 /// Whether the client asked to be cut off while there is no leader.
 pub(crate) fn wants_leader<T>(request: &Request<T>) -> bool {
-    request.metadata().get("hasleader").is_some_and(|v| v == "true")
+    request
+        .metadata()
+        .get("hasleader")
+        .is_some_and(|v| v == "true")
 }

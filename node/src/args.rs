@@ -10,7 +10,10 @@ use std::path::PathBuf;
 /// cluster or it is added to one. An empty data directory never forms a cluster by itself.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kvorum-node", disable_version_flag = true)]
-#[allow(clippy::struct_excessive_bools, reason = "etcd's flags are what they are")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "etcd's flags are what they are"
+)]
 pub struct Args {
     /// Name of this member.
     #[arg(long, env = "ETCD_NAME", default_value = "default")]
@@ -21,19 +24,35 @@ pub struct Args {
     pub data_dir: Option<PathBuf>,
 
     /// Where to listen for clients.
-    #[arg(long, env = "ETCD_LISTEN_CLIENT_URLS", default_value = "http://localhost:2379")]
+    #[arg(
+        long,
+        env = "ETCD_LISTEN_CLIENT_URLS",
+        default_value = "http://localhost:2379"
+    )]
     pub listen_client_urls: String,
 
     /// Client URLs that clients are told.
-    #[arg(long, env = "ETCD_ADVERTISE_CLIENT_URLS", default_value = "http://localhost:2379")]
+    #[arg(
+        long,
+        env = "ETCD_ADVERTISE_CLIENT_URLS",
+        default_value = "http://localhost:2379"
+    )]
     pub advertise_client_urls: String,
 
     /// Where to listen for peers and the admin API.
-    #[arg(long, env = "ETCD_LISTEN_PEER_URLS", default_value = "http://localhost:2380")]
+    #[arg(
+        long,
+        env = "ETCD_LISTEN_PEER_URLS",
+        default_value = "http://localhost:2380"
+    )]
     pub listen_peer_urls: String,
 
     /// Peer URLs that the other members are told.
-    #[arg(long, env = "ETCD_INITIAL_ADVERTISE_PEER_URLS", default_value = "http://localhost:2380")]
+    #[arg(
+        long,
+        env = "ETCD_INITIAL_ADVERTISE_PEER_URLS",
+        default_value = "http://localhost:2380"
+    )]
     pub initial_advertise_peer_urls: String,
 
     /// Where to serve /metrics, /health, /livez and /readyz beside the client port.
@@ -49,7 +68,11 @@ pub struct Args {
     pub initial_cluster_state: ClusterState,
 
     /// Tells clusters with the same URLs apart.
-    #[arg(long, env = "ETCD_INITIAL_CLUSTER_TOKEN", default_value = "etcd-cluster")]
+    #[arg(
+        long,
+        env = "ETCD_INITIAL_CLUSTER_TOKEN",
+        default_value = "etcd-cluster"
+    )]
     pub initial_cluster_token: String,
 
     /// Wait empty until initialized by the operator, or added to a cluster.
@@ -81,7 +104,12 @@ pub struct Args {
     pub snapshot_count: u64,
 
     /// Bytes that keys and values may take; 0: 2 GiB, negative: no limit.
-    #[arg(long, env = "ETCD_QUOTA_BACKEND_BYTES", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        env = "ETCD_QUOTA_BACKEND_BYTES",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     pub quota_backend_bytes: i64,
 
     /// Largest request in bytes.
@@ -101,7 +129,11 @@ pub struct Args {
     pub auto_compaction_retention: String,
 
     /// How often watchers that ask for it hear of progress.
-    #[arg(long, env = "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL", default_value = "10m")]
+    #[arg(
+        long,
+        env = "ETCD_WATCH_PROGRESS_NOTIFY_INTERVAL",
+        default_value = "10m"
+    )]
     pub watch_progress_notify_interval: String,
 
     /// Do not wait for the disk. Loses data on a power cut: for tests of other programs only.

@@ -33,7 +33,9 @@ pub enum Error {
         cluster: u64,
     },
     /// Something is there that is not ours.
-    #[error("the data directory {dir} holds {found}, but no identity: it is not a kvorum-node directory; use another one")]
+    #[error(
+        "the data directory {dir} holds {found}, but no identity: it is not a kvorum-node directory; use another one"
+    )]
     NotOurs {
         /// The directory.
         dir: String,
@@ -161,7 +163,10 @@ mod tests {
         assert_eq!((again, new), (made, false));
         for other in [join(7, 2), join(8, 1)] {
             let error = identify(&disk, dir, &other).unwrap_err();
-            assert!(error.to_string().contains("belongs to member 1 of cluster"), "{error}");
+            assert!(
+                error.to_string().contains("belongs to member 1 of cluster"),
+                "{error}"
+            );
         }
     }
 

@@ -1,11 +1,12 @@
 //! What the flags come to, checked.
 
-use crate::args::{Args, ClusterState, CompactionMode};
+mod founding;
+
+use crate::args::{Args, CompactionMode};
 use crate::consensus::settings::Timing;
 use crate::consensus::types::MemberId;
 use crate::limits::QUOTA_BYTES_DEFAULT;
 use crate::member::{Attributes, RequestLimits};
-use sha1::{Digest, Sha1};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -92,15 +93,26 @@ fn urls(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
     let mut list = Vec::new();
     for url in text.split(',').map(str::trim).filter(|u| !u.is_empty()) {
         if url.starts_with("https://") {
-            return Err(wrong(flag, format!("{url}: TLS is not served by this version, use http://")));
+            return Err(wrong(
+                flag,
+                format!("{url}: TLS is not served by this version, use http://"),
+            ));
         }
         let Some(rest) = url.strip_prefix("http://") else {
-            return Err(wrong(flag, format!("{url}: must be of the form http://host:port")));
+            return Err(wrong(
+                flag,
+                format!("{url}: must be of the form http://host:port"),
+            ));
         };
         let rest = rest.trim_end_matches('/');
-        let port = rest.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        let port = rest
+            .rsplit_once(':')
+            .and_then(|(_, port)| port.parse::<u16>().ok());
         if port.is_none() || rest.contains('/') {
-            return Err(wrong(flag, format!("{url}: must be of the form http://host:port")));
+            return Err(wrong(
+                flag,
+                format!("{url}: must be of the form http://host:port"),
+            ));
         }
         list.push(format!("http://{rest}"));
     }
@@ -112,7 +124,10 @@ fn urls(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
 
 fn addresses(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
     let urls = urls(flag, text)?;
-    Ok(urls.iter().map(|u| u.trim_start_matches("http://").to_owned()).collect())
+    Ok(urls
+        .iter()
+        .map(|u| u.trim_start_matches("http://").to_owned())
+        .collect())
 }
 
 /// A duration as Go writes it: 10m, 1h30m, 500ms.
@@ -122,7 +137,9 @@ fn duration(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let (number, tail) = rest.split_at(digits);
-        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let unit = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit);
         let number: u64 = number.parse().ok()?;
         total += match unit {
@@ -144,87 +161,25 @@ fn auto_compaction(mode: CompactionMode, retention: &str) -> Result<AutoCompacti
         (_, Some(0)) => Ok(AutoCompaction::Off),
         (_, Some(n)) if n < 0 => Err(wrong(flag, format!("{n}: must not be negative"))),
         (CompactionMode::Revision, Some(n)) => Ok(AutoCompaction::Revisions(n)),
-        (CompactionMode::Revision, None) => Err(wrong(flag, format!("{retention}: must be a number of revisions"))),
+        (CompactionMode::Revision, None) => Err(wrong(
+            flag,
+            format!("{retention}: must be a number of revisions"),
+        )),
         (CompactionMode::Periodic, Some(hours)) => {
             let hours = u64::try_from(hours).unwrap_or(0);
-            Ok(AutoCompaction::Periodic(Duration::from_secs(hours.saturating_mul(3600))))
+            Ok(AutoCompaction::Periodic(Duration::from_secs(
+                hours.saturating_mul(3600),
+            )))
         }
         (CompactionMode::Periodic, None) => duration(retention)
             .map(AutoCompaction::Periodic)
-            .ok_or_else(|| wrong(flag, format!("{retention}: must be a duration such as 5m or 1h"))),
+            .ok_or_else(|| {
+                wrong(
+                    flag,
+                    format!("{retention}: must be a duration such as 5m or 1h"),
+                )
+            }),
     }
-}
-
-/// A member's ID as etcd makes it: from its sorted peer URLs and the token.
-fn member_id(peer_urls: &[String], token: &str) -> MemberId {
-    let mut sorted = peer_urls.to_vec();
-    sorted.sort();
-    let mut hash = Sha1::new();
-    hash.update(sorted.concat());
-    hash.update(token);
-    first_eight(&hash.finalize())
-}
-
-fn cluster_id(members: impl Iterator<Item = MemberId>) -> u64 {
-    let mut hash = Sha1::new();
-    for id in members {
-        hash.update(id.to_be_bytes());
-    }
-    first_eight(&hash.finalize())
-}
-
-fn first_eight(digest: &[u8]) -> u64 {
-    digest.iter().take(8).fold(0, |n, b| n << 8 | u64::from(*b))
-}
-
-fn static_start(args: &Args) -> Result<Start, Wrong> {
-    let flag = "initial-cluster";
-    let own = urls("initial-advertise-peer-urls", &args.initial_advertise_peer_urls)?;
-    let text = args.initial_cluster.clone().unwrap_or_else(|| {
-        let own: Vec<String> = own.iter().map(|u| format!("{}={u}", args.name)).collect();
-        own.join(",")
-    });
-    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        let Some((name, url)) = part.split_once('=') else {
-            return Err(wrong(flag, format!("{part}: must be of the form name=http://host:port")));
-        };
-        by_name.entry(name.to_owned()).or_default().extend(urls(flag, url)?);
-    }
-    let Some(listed) = by_name.get(&args.name) else {
-        return Err(wrong(flag, format!("must list this member, {}", args.name)));
-    };
-    let sorted = |list: &[String]| {
-        let mut list = list.to_vec();
-        list.sort();
-        list
-    };
-    if sorted(listed) != sorted(&own) {
-        let reason = format!(
-            "lists {} at {}, but --initial-advertise-peer-urls says {}",
-            args.name,
-            listed.join(","),
-            own.join(",")
-        );
-        return Err(wrong(flag, reason));
-    }
-    let mut members = BTreeMap::new();
-    let mut me = 0;
-    for (name, urls) in by_name {
-        let id = member_id(&urls, &args.initial_cluster_token);
-        if name == args.name {
-            me = id;
-        }
-        if members.insert(id, (name, urls)).is_some() {
-            return Err(wrong(flag, "two members have the same peer URLs"));
-        }
-    }
-    Ok(Start::Static {
-        cluster_id: cluster_id(members.keys().copied()),
-        member_id: me,
-        members,
-        form: args.initial_cluster_state == ClusterState::New,
-    })
 }
 
 impl Config {
@@ -243,7 +198,7 @@ impl Config {
                     member_id,
                 }
             }
-            _ => static_start(args)?,
+            _ => founding::static_start(args)?,
         };
         let etcd_minimum = 5 * args.heartbeat_interval;
         if args.election_timeout < etcd_minimum {
@@ -251,8 +206,12 @@ impl Config {
             return Err(wrong("election-timeout", reason));
         }
         let interval = &args.watch_progress_notify_interval;
-        let progress_interval = duration(interval)
-            .ok_or_else(|| wrong("watch-progress-notify-interval", format!("{interval}: must be a duration such as 10m")))?;
+        let progress_interval = duration(interval).ok_or_else(|| {
+            wrong(
+                "watch-progress-notify-interval",
+                format!("{interval}: must be a duration such as 10m"),
+            )
+        })?;
         let default_dir = || PathBuf::from(format!("{}.etcd", args.name));
         Ok(Self {
             data_dir: args.data_dir.clone().unwrap_or_else(default_dir),
@@ -280,7 +239,10 @@ impl Config {
             },
             timing: Timing::from_etcd(args.heartbeat_interval, args.election_timeout),
             snapshot_count: args.snapshot_count,
-            auto_compaction: auto_compaction(args.auto_compaction_mode, &args.auto_compaction_retention)?,
+            auto_compaction: auto_compaction(
+                args.auto_compaction_mode,
+                &args.auto_compaction_retention,
+            )?,
             sync: !args.unsafe_no_fsync,
         })
     }
@@ -292,7 +254,8 @@ mod tests {
     use clap::Parser;
 
     fn config(flags: &[&str]) -> Result<Config, String> {
-        let args = Args::try_parse_from(std::iter::once(&"kvorum-node").chain(flags)).map_err(|e| e.to_string())?;
+        let args = Args::try_parse_from(std::iter::once(&"kvorum-node").chain(flags))
+            .map_err(|e| e.to_string())?;
         Config::new(&args).map_err(|e| e.to_string())
     }
 
@@ -300,7 +263,13 @@ mod tests {
     fn ids_are_those_that_etcd_makes() {
         // A default etcd 3.x (name default, localhost:2380, token etcd-cluster) has these IDs.
         let config = config(&[]).unwrap();
-        let Start::Static { cluster_id, member_id, form, .. } = config.start else {
+        let Start::Static {
+            cluster_id,
+            member_id,
+            form,
+            ..
+        } = config.start
+        else {
             panic!("not static");
         };
         assert_eq!(format!("{member_id:x}"), "8e9e05c52164694d");
@@ -310,7 +279,15 @@ mod tests {
 
     #[test]
     fn both_forms_of_a_flag_and_joining_work() {
-        let config = config(&["--name", "a", "--join", "--cluster-id=00000000000000ff", "--member-id", "3"]).unwrap();
+        let config = config(&[
+            "--name",
+            "a",
+            "--join",
+            "--cluster-id=00000000000000ff",
+            "--member-id",
+            "3",
+        ])
+        .unwrap();
         assert_eq!(
             config.start,
             Start::Join {
@@ -324,15 +301,38 @@ mod tests {
     fn wrong_flags_say_what_to_do() {
         for (flags, word) in [
             (&["--join"][..], "--cluster-id"),
-            (&["--join", "--cluster-id=12", "--member-id=1"], "16 hexadecimal digits"),
-            (&["--join", "--cluster-id=00000000000000ff", "--member-id=0"], "must not be 0"),
-            (&["--initial-cluster", "other=http://x:1"], "must list this member"),
-            (&["--initial-cluster", "default=http://x:1"], "--initial-advertise-peer-urls says"),
+            (
+                &["--join", "--cluster-id=12", "--member-id=1"],
+                "16 hexadecimal digits",
+            ),
+            (
+                &["--join", "--cluster-id=00000000000000ff", "--member-id=0"],
+                "must not be 0",
+            ),
+            (
+                &["--initial-cluster", "other=http://x:1"],
+                "must list this member",
+            ),
+            (
+                &["--initial-cluster", "default=http://x:1"],
+                "--initial-advertise-peer-urls says",
+            ),
             (&["--listen-client-urls", "localhost:1"], "http://host:port"),
-            (&["--listen-client-urls", "https://localhost:1"], "TLS is not served"),
+            (
+                &["--listen-client-urls", "https://localhost:1"],
+                "TLS is not served",
+            ),
             (&["--election-timeout", "100"], "5 heartbeat intervals"),
             (&["--auto-compaction-retention", "soon"], "duration"),
-            (&["--auto-compaction-mode", "revision", "--auto-compaction-retention", "1h"], "revisions"),
+            (
+                &[
+                    "--auto-compaction-mode",
+                    "revision",
+                    "--auto-compaction-retention",
+                    "1h",
+                ],
+                "revisions",
+            ),
             (&["--no-such-flag"], "--no-such-flag"),
         ] {
             let message = config(flags).unwrap_err();

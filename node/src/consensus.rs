@@ -5,6 +5,7 @@
 pub mod log_store;
 pub mod machine;
 pub mod network;
+mod propose;
 pub mod reads;
 pub mod settings;
 pub mod status;
@@ -14,23 +15,23 @@ pub mod upkeep;
 
 use crate::limits::{NO_LEADER_PAUSE, PROPOSAL_BYTES_MAX, PROPOSALS_MAX, REQUEST_TIMEOUT};
 use crate::peer::Context;
-use crate::peer::calls::{CallError, Calls};
+use crate::peer::calls::Calls;
 use futures::Stream;
-use kvorum_proto::log::{Command, Reply};
-use kvorum_proto::peer::{self, CallFailure, call, call_reply};
+use kvorum_proto::peer::{self, call, call_reply};
 use machine::{Machine, Progress, SnapshotData};
-use openraft::errors::{ClientWriteError, Fatal, InitializeError, LinearizableReadError, RaftError};
-use openraft::raft::{AppendEntriesRequest, StreamAppendResult, TransferLeaderRequest, VoteRequest};
+use openraft::errors::{Fatal, InitializeError, LinearizableReadError, RaftError};
+use openraft::raft::{
+    AppendEntriesRequest, StreamAppendResult, TransferLeaderRequest, VoteRequest,
+};
 use openraft::type_config::alias::SnapshotOf;
 use openraft::{Raft, ReadPolicy};
-use prost::Message;
 use settings::Timing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
-use types::{LogId, MemberId, Node, Proposal, Types, Vote};
+use types::{LogId, MemberId, Node, Types, Vote};
 
 /// Why a request did not go through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -111,109 +112,6 @@ impl Consensus {
         Instant::now() + REQUEST_TIMEOUT + 2 * self.timing.election_max
     }
 
-    /// Has a command committed and applied on this member; returns its reply.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub async fn propose(&self, command: &Command) -> Result<Reply, Failure> {
-        let proposal = Proposal::new(command);
-        let deadline = self.deadline();
-        loop {
-            let elsewhere = match self.propose_here(proposal.clone(), deadline).await? {
-                Ok((_, reply)) => return Ok(reply),
-                Err(elsewhere) => elsewhere,
-            };
-            if let Elsewhere::Leader(id, node) = elsewhere
-                && let Some((index, reply)) = self.forward(id, &node, &proposal, deadline).await?
-            {
-                // A later serializable read of this member must see it.
-                self.wait_applied_until(index, deadline).await?;
-                return Ok(reply);
-            }
-            if Instant::now() + NO_LEADER_PAUSE >= deadline {
-                return Err(Failure::NoLeader);
-            }
-            tokio::time::sleep(NO_LEADER_PAUSE).await;
-        }
-    }
-
-    /// Proposes as the leader; tells whom to ask if it is not this member.
-    async fn propose_here(
-        &self,
-        proposal: Proposal,
-        deadline: Instant,
-    ) -> Result<Result<(u64, Reply), Elsewhere>, Failure> {
-        if !self.raft.is_leader() {
-            return Ok(Err(self.elsewhere()));
-        }
-        let bytes = u32::try_from(proposal.len()).unwrap_or(u32::MAX);
-        let _place = self.places.try_acquire().map_err(|_| Failure::TooMany)?;
-        let _room = self.room.try_acquire_many(bytes).map_err(|_| Failure::TooMany)?;
-        let written = tokio::time::timeout_at(deadline, self.raft.client_write(proposal)).await;
-        match written {
-            Err(_) => Err(Failure::TimedOut),
-            Ok(Ok(response)) => Ok(Ok((response.log_id.index, response.data.0))),
-            Ok(Err(RaftError::Fatal(_))) => Err(Failure::Stopped),
-            Ok(Err(RaftError::APIError(error))) => match error {
-                ClientWriteError::ForwardToLeader(forward) => {
-                    Ok(Err(match (forward.leader_id, forward.leader_node) {
-                        (Some(id), Some(node)) if id != self.context.identity.member_id => {
-                            Elsewhere::Leader(id, node)
-                        }
-                        _ => Elsewhere::Unknown,
-                    }))
-                }
-                ClientWriteError::LogEntryDiscarded(_) => Err(Failure::LeaderLost),
-                ClientWriteError::ChangeMembershipError(_)
-                | ClientWriteError::PreconditionFailed(_) => Err(Failure::Stopped),
-            },
-        }
-    }
-
-    /// Sends a proposal to the leader. `None`: nothing was done there, ask again.
-    async fn forward(
-        &self,
-        id: MemberId,
-        node: &Node,
-        proposal: &Proposal,
-        deadline: Instant,
-    ) -> Result<Option<(u64, Reply)>, Failure> {
-        let call = call::Call::Propose(proposal.encoded());
-        let left = deadline.saturating_duration_since(Instant::now());
-        match self.calls.call(id, node, call, left).await {
-            Ok(call_reply::Reply::Proposed(proposed)) => {
-                let reply = Reply::decode(proposed.reply).map_err(|_| Failure::LeaderLost)?;
-                Ok(Some((proposed.index, reply)))
-            }
-            Ok(call_reply::Reply::Failure(code)) => match CallFailure::try_from(code) {
-                Ok(CallFailure::NotLeader | CallFailure::Stopping) => Ok(None),
-                Ok(CallFailure::Overloaded) => Err(Failure::TooMany),
-                _ => Err(Failure::LeaderLost),
-            },
-            Ok(_) => Err(Failure::LeaderLost),
-            Err(CallError::NotSent) => Ok(None),
-            Err(CallError::NoAnswer) => Err(Failure::LeaderLost),
-        }
-    }
-
-    /// Answers another member's proposal.
-    pub async fn propose_for_peer(&self, command: &[u8]) -> call_reply::Reply {
-        let outcome = self.propose_here(Proposal::from_encoded(command), self.deadline()).await;
-        let failure = match outcome {
-            Ok(Ok((index, reply))) => {
-                return call_reply::Reply::Proposed(peer::Proposed {
-                    index,
-                    reply: reply.encode_to_vec().into(),
-                });
-            }
-            Ok(Err(_)) => CallFailure::NotLeader,
-            Err(Failure::TooMany) => CallFailure::Overloaded,
-            Err(Failure::Stopped) => CallFailure::Stopping,
-            Err(_) => CallFailure::Unknown,
-        };
-        call_reply::Reply::Failure(failure.into())
-    }
-
     fn elsewhere(&self) -> Elsewhere {
         let metrics = self.raft.server_metrics();
         let metrics = openraft::async_runtime::WatchReceiver::borrow_watched(&metrics).clone();
@@ -246,7 +144,10 @@ impl Consensus {
             }
             if let Elsewhere::Leader(id, node) = self.elsewhere() {
                 let call = call::Call::ReadIndex(true);
-                let reply = self.calls.call(id, &node, call, 2 * self.timing.election_max).await;
+                let reply = self
+                    .calls
+                    .call(id, &node, call, 2 * self.timing.election_max)
+                    .await;
                 if let Ok(call_reply::Reply::ReadIndex(id)) = reply {
                     return Ok(id.index);
                 }
@@ -268,7 +169,8 @@ impl Consensus {
             Ok(Ok(linearizer)) => Ok(Some(linearizer.read_log_id().index())),
             Ok(Err(RaftError::Fatal(_))) => Err(Failure::Stopped),
             Ok(Err(RaftError::APIError(
-                LinearizableReadError::ForwardToLeader(_) | LinearizableReadError::QuorumNotEnough(_),
+                LinearizableReadError::ForwardToLeader(_)
+                | LinearizableReadError::QuorumNotEnough(_),
             )))
             | Err(_) => Ok(None),
         }
@@ -378,7 +280,11 @@ impl Consensus {
     }
 
     /// Asks the leader; `None` if there is none or it does not answer.
-    pub(crate) async fn ask_leader(&self, call: call::Call, timeout: Duration) -> Option<call_reply::Reply> {
+    pub(crate) async fn ask_leader(
+        &self,
+        call: call::Call,
+        timeout: Duration,
+    ) -> Option<call_reply::Reply> {
         let Elsewhere::Leader(id, node) = self.elsewhere() else {
             return None;
         };

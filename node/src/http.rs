@@ -43,7 +43,10 @@ async fn version() -> Response {
 }
 
 /// etcd's /health: a linearizable read goes through (or, if asked so, a local one).
-async fn health(State(pages): State<Pages>, Query(query): Query<HashMap<String, String>>) -> Response {
+async fn health(
+    State(pages): State<Pages>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
     let local = query.get("serializable").is_some_and(|v| v == "true");
     let reason = if pages.member.consensus().status().leader.is_none() && !local {
         "RAFT NO LEADER".to_owned()
@@ -57,18 +60,29 @@ async fn health(State(pages): State<Pages>, Query(query): Query<HashMap<String, 
         }
     };
     let healthy = reason.is_empty();
-    let code = if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let code = if healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     let body = format!(r#"{{"health":"{healthy}","reason":"{reason}"}}"#);
     (code, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// The process works; nothing about the cluster.
 async fn livez(State(_): State<Pages>, Query(query): Query<HashMap<String, String>>) -> Response {
-    checks("livez", &[("serializable_read", Ok(()))], query.contains_key("verbose"))
+    checks(
+        "livez",
+        &[("serializable_read", Ok(()))],
+        query.contains_key("verbose"),
+    )
 }
 
 /// This member can serve.
-async fn readyz(State(pages): State<Pages>, Query(query): Query<HashMap<String, String>>) -> Response {
+async fn readyz(
+    State(pages): State<Pages>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
     let ready = pages.member.ready();
     checks(
         "readyz",
@@ -88,7 +102,11 @@ fn checks(page: &str, results: &[(&str, Result<(), &str>)], verbose: bool) -> Re
         };
     }
     match (failed, verbose) {
-        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, format!("{text}{page} check failed\n")).into_response(),
+        (true, _) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{text}{page} check failed\n"),
+        )
+            .into_response(),
         (false, true) => format!("{text}ok\n").into_response(),
         (false, false) => "ok\n".into_response(),
     }

@@ -32,7 +32,11 @@ impl Deadlines {
         let mut kept = HashMap::with_capacity(leases.len());
         let mut expired = Vec::new();
         for &(id, ttl) in leases {
-            let deadline = self.by_id.get(&id).copied().unwrap_or_else(|| now + seconds(ttl));
+            let deadline = self
+                .by_id
+                .get(&id)
+                .copied()
+                .unwrap_or_else(|| now + seconds(ttl));
             kept.insert(id, deadline);
             if deadline <= now && expired.len() < EXPIRE_MAX {
                 expired.push(id);
@@ -89,10 +93,11 @@ pub async fn run(lessor: Arc<Lessor>, consensus: Weak<Consensus>, store: Arc<Sto
             lessor.deadlines.lock().term = 0;
             continue;
         }
-        let expired = lessor
-            .deadlines
-            .lock()
-            .tick(consensus.term(), &store.leases(), Instant::now());
+        let expired =
+            lessor
+                .deadlines
+                .lock()
+                .tick(consensus.term(), &store.leases(), Instant::now());
         if !expired.is_empty() {
             let command = Command {
                 op: Some(command::Op::Expire(ExpireLeases { ids: expired })),

@@ -174,7 +174,11 @@ impl Member {
             return None;
         }
         let lease = self.store().lease(id, false);
-        Some(lease.and_then(|l| self.lessor.renew(id, l.ttl)).unwrap_or(0))
+        Some(
+            lease
+                .and_then(|l| self.lessor.renew(id, l.ttl))
+                .unwrap_or(0),
+        )
     }
 
     /// Seconds left of a lease as the leader, or -1 if there is none. `None`: not the leader.
@@ -219,7 +223,9 @@ impl Member {
             if status.nodes.contains_key(&self.id()) && status.leader.is_some() {
                 match self.consensus.propose(&command).await {
                     Ok(_) => return,
-                    Err(error) => tracing::debug!(%error, "Publishing this member's attributes failed"),
+                    Err(error) => {
+                        tracing::debug!(%error, "Publishing this member's attributes failed");
+                    }
                 }
             }
             tokio::time::sleep(self.consensus.timing().heartbeat).await;

@@ -1,7 +1,8 @@
 //! The metrics page: etcd's names, read from the parts when it is asked for.
 
 use crate::api::ETCD_VERSION;
-use crate::consensus::status::Role;
+use crate::consensus::status::{Role, Status};
+use crate::consensus::types::LogId;
 use crate::member::Member;
 use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
@@ -62,7 +63,10 @@ impl Metrics {
         let mut parts = path.trim_start_matches('/').splitn(2, '/');
         let service = parts.next().unwrap_or_default();
         let method = parts.next().unwrap_or_default();
-        let streams = matches!(method, "Watch" | "LeaseKeepAlive" | "Snapshot" | "RangeStream");
+        let streams = matches!(
+            method,
+            "Watch" | "LeaseKeepAlive" | "Snapshot" | "RangeStream"
+        );
         let call = Call {
             grpc_code: code_name(code),
             grpc_method: method.to_owned(),
@@ -136,12 +140,78 @@ fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-impl prometheus_client::collector::Collector for Collector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let status = self.member.consensus().status();
+impl Collector {
+    fn gauges(&self, status: &Status) -> [(&'static str, &'static str, i64); 13] {
         let store = self.member.store().summary();
         let learner = status.initialized() && !status.voters.contains(&self.member.id());
+        [
+            (
+                "etcd_server_has_leader",
+                "1 if this member knows a leader",
+                i64::from(status.leader.is_some()),
+            ),
+            (
+                "etcd_server_is_leader",
+                "1 if this member leads",
+                i64::from(status.role == Role::Leader),
+            ),
+            (
+                "etcd_server_is_learner",
+                "1 if this member has no vote",
+                i64::from(learner),
+            ),
+            (
+                "etcd_server_quota_backend_bytes",
+                "Quota in bytes",
+                self.member.limits().quota,
+            ),
+            (
+                "etcd_mvcc_db_total_size_in_bytes",
+                "Bytes of the store on disk",
+                signed(self.member.store().disk_bytes()),
+            ),
+            (
+                "etcd_mvcc_db_total_size_in_use_in_bytes",
+                "Bytes of readable records",
+                store.live_bytes,
+            ),
+            (
+                "etcd_debugging_mvcc_current_revision",
+                "Current revision",
+                store.revision,
+            ),
+            (
+                "etcd_debugging_mvcc_compact_revision",
+                "Compacted revision",
+                store.compacted,
+            ),
+            (
+                "etcd_debugging_mvcc_keys_total",
+                "Keys that are there",
+                i64::try_from(store.keys).unwrap_or(i64::MAX),
+            ),
+            (
+                "kvorum_node_leases",
+                "Leases that are there",
+                i64::try_from(store.leases).unwrap_or(i64::MAX),
+            ),
+            ("kvorum_node_raft_term", "Raft term", signed(status.term)),
+            (
+                "kvorum_node_voters",
+                "Voters of the membership",
+                i64::try_from(status.voters.len()).unwrap_or(i64::MAX),
+            ),
+            (
+                "kvorum_node_ready",
+                "1 if this member can serve",
+                i64::from(self.member.ready().is_ok()),
+            ),
+        ]
+    }
+
+    fn counters(&self, status: &Status) -> [(&'static str, &'static str, u64); 6] {
         let traffic = &self.member.context().traffic;
+        let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
         let leaders = {
             let mut seen = self.seen.lock();
             if status.leader.is_some() {
@@ -149,46 +219,68 @@ impl prometheus_client::collector::Collector for Collector {
             }
             seen.len()
         };
-        let gauges: [(&str, &str, i64); 13] = [
-            ("etcd_server_has_leader", "1 if this member knows a leader", i64::from(status.leader.is_some())),
-            ("etcd_server_is_leader", "1 if this member leads", i64::from(status.role == Role::Leader)),
-            ("etcd_server_is_learner", "1 if this member has no vote", i64::from(learner)),
-            ("etcd_server_quota_backend_bytes", "Quota in bytes", self.member.limits().quota),
-            ("etcd_mvcc_db_total_size_in_bytes", "Bytes of the store on disk", signed(self.member.store().disk_bytes())),
-            ("etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of readable records", store.live_bytes),
-            ("etcd_debugging_mvcc_current_revision", "Current revision", store.revision),
-            ("etcd_debugging_mvcc_compact_revision", "Compacted revision", store.compacted),
-            ("etcd_debugging_mvcc_keys_total", "Keys that are there", i64::try_from(store.keys).unwrap_or(i64::MAX)),
-            ("kvorum_node_leases", "Leases that are there", i64::try_from(store.leases).unwrap_or(i64::MAX)),
-            ("kvorum_node_raft_term", "Raft term", signed(status.term)),
-            ("kvorum_node_voters", "Voters of the membership", i64::try_from(status.voters.len()).unwrap_or(i64::MAX)),
-            ("kvorum_node_ready", "1 if this member can serve", i64::from(self.member.ready().is_ok())),
-        ];
-        for (name, help, value) in gauges {
+        [
+            (
+                "etcd_server_leader_changes_seen",
+                "Leaders seen",
+                leaders as u64,
+            ),
+            (
+                "etcd_server_proposals_committed",
+                "Log entries committed",
+                index(status.committed),
+            ),
+            (
+                "etcd_server_proposals_applied",
+                "Log entries applied",
+                index(status.applied),
+            ),
+            (
+                "etcd_network_peer_sent_bytes",
+                "Bytes sent to peers",
+                traffic.sent.load(Ordering::Relaxed),
+            ),
+            (
+                "etcd_network_peer_received_bytes",
+                "Bytes received from peers",
+                traffic.received.load(Ordering::Relaxed),
+            ),
+            (
+                "etcd_network_peer_sent_failures",
+                "Calls to peers that failed",
+                traffic.failures.load(Ordering::Relaxed),
+            ),
+        ]
+    }
+}
+
+impl prometheus_client::collector::Collector for Collector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let status = self.member.consensus().status();
+        for (name, help, value) in self.gauges(&status) {
             gauge(&mut encoder, name, help, value)?;
         }
-        let index = |id: Option<crate::consensus::types::LogId>| id.map_or(0, |id| id.index);
-        let counters: [(&str, &str, u64); 6] = [
-            ("etcd_server_leader_changes_seen", "Leaders seen", leaders as u64),
-            ("etcd_server_proposals_committed", "Log entries committed", index(status.committed)),
-            ("etcd_server_proposals_applied", "Log entries applied", index(status.applied)),
-            ("etcd_network_peer_sent_bytes", "Bytes sent to peers", traffic.sent.load(Ordering::Relaxed)),
-            ("etcd_network_peer_received_bytes", "Bytes received from peers", traffic.received.load(Ordering::Relaxed)),
-            ("etcd_network_peer_sent_failures", "Calls to peers that failed", traffic.failures.load(Ordering::Relaxed)),
-        ];
-        for (name, help, value) in counters {
+        for (name, help, value) in self.counters(&status) {
             let metric = ConstCounter::new(value);
             let to = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
             metric.encode(to)?;
         }
-        let versions = [("server_version", ETCD_VERSION), ("kvorum_version", env!("CARGO_PKG_VERSION"))];
+        let versions = [
+            ("server_version", ETCD_VERSION),
+            ("kvorum_version", env!("CARGO_PKG_VERSION")),
+        ];
         let info = prometheus_client::metrics::info::Info::new(versions);
         let to = encoder.encode_descriptor("kvorum_node", "Versions", None, info.metric_type())?;
         info.encode(to)
     }
 }
 
-fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: i64) -> Result<(), std::fmt::Error> {
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: i64,
+) -> Result<(), std::fmt::Error> {
     let metric = ConstGauge::new(value);
     let to = encoder.encode_descriptor(name, help, None, metric.metric_type())?;
     metric.encode(to)

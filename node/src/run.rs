@@ -36,6 +36,42 @@ fn fatal(reason: &str) -> ! {
 /// # Errors
 /// Why it cannot start.
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    let metrics = Metrics::new();
+    let (member, wal) = assemble(&config, &metrics).await?;
+    // A member without a log has not been in a cluster, or has lost everything.
+    let empty = wal.state() == wal::State::default();
+    let serving = start_serving(&config, &member, &metrics).await?;
+    if let Start::Static {
+        members,
+        form: true,
+        ..
+    } = &config.start
+        && empty
+    {
+        let formed = member
+            .consensus()
+            .initialize(bootstrap::nodes(members))
+            .await;
+        formed
+            .map_err(anyhow::Error::msg)
+            .context("forming the cluster failed")?;
+    }
+    start_upkeep(&config, &member, &wal);
+    let reason = wait_for_end(&member).await?;
+    if let Ended::Signal(name) = reason {
+        tracing::info!(signal = name, "Stopping");
+    }
+    stop(&member, &serving, &wal).await;
+    match reason {
+        Ended::Signal(_) => Ok(()),
+        Ended::ConsensusStopped => {
+            anyhow::bail!("the consensus module stopped: see the lines above")
+        }
+    }
+}
+
+/// Opens the data directory and puts the member together; nothing is served yet.
+async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Member>, Wal)> {
     let disk = RealDisk { sync: config.sync };
     if !config.sync {
         tracing::warn!("Running without fsync: a power cut loses acknowledged writes");
@@ -49,58 +85,53 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         version = env!("CARGO_PKG_VERSION"),
         "Starting"
     );
-    let metrics = Metrics::new();
-    let engine_dir = config.data_dir.join("db");
-    let (wal, store) = open(&config, disk, &metrics)?;
+    let (wal, store) = open(config, disk, metrics)?;
     let context = Arc::new(Context {
         identity,
         store: store.clone(),
         contact: Contact::new(),
         traffic: Traffic::default(),
     });
-    // A member without a log may be one that lost it.
-    let empty = wal.state() == wal::State::default();
     if let Start::Static { members, .. } = &config.start
-        && empty
+        && wal.state() == wal::State::default()
     {
         bootstrap::ask_peers(&context, &bootstrap::nodes(members)).await?;
     }
-    let machine = Machine::new(store.clone(), engine_dir.clone(), config.sync);
-    let consensus = Consensus::start(context.clone(), config.timing, LogStore::new(wal.clone()), machine)
+    let engine_dir = config.data_dir.join("db");
+    let machine = Machine::new(store, engine_dir.clone(), config.sync);
+    let log = LogStore::new(wal.clone());
+    let consensus = Consensus::start(context.clone(), config.timing, log, machine)
         .await
         .context("the log and the store do not fit together")?;
-    let lessor = Arc::new(Lessor::default());
     let member = Arc::new(Member::new(
         context,
-        consensus.clone(),
-        lessor.clone(),
+        consensus,
+        Arc::new(Lessor::default()),
         config.attributes.clone(),
         config.limits,
         (engine_dir, config.sync),
     ));
     metrics.watch(member.clone());
-    let serving = start_serving(&config, &member, &metrics).await?;
-    if let Start::Static { members, form: true, .. } = &config.start
-        && empty
-    {
-        let formed = consensus.initialize(bootstrap::nodes(members)).await;
-        formed.map_err(anyhow::Error::msg).context("forming the cluster failed")?;
-    }
+    Ok((member, wal))
+}
+
+/// Starts what runs beside the requests. Each ends with the process.
+fn start_upkeep(config: &Config, member: &Arc<Member>, wal: &Wal) {
+    let (consensus, store) = (member.consensus(), member.store());
     upkeep::start_flushing(store.clone(), |reason| fatal(&reason));
-    tokio::spawn(upkeep::run(Arc::downgrade(&consensus), wal.clone(), config.snapshot_count));
-    tokio::spawn(lessor::run(lessor, Arc::downgrade(&consensus), store.clone()));
+    tokio::spawn(upkeep::run(
+        Arc::downgrade(consensus),
+        wal.clone(),
+        config.snapshot_count,
+    ));
+    tokio::spawn(lessor::run(
+        member.lessor().clone(),
+        Arc::downgrade(consensus),
+        store.clone(),
+    ));
     tokio::spawn(member.clone().publish());
     tokio::spawn(compact_by_itself(member.clone(), config.auto_compaction));
     tokio::spawn(say_ready(member.clone()));
-    let reason = wait_for_end(&member).await?;
-    if let Ended::Signal(name) = reason {
-        tracing::info!(signal = name, "Stopping");
-    }
-    stop(&member, &serving, &wal).await;
-    match reason {
-        Ended::Signal(_) => Ok(()),
-        Ended::ConsensusStopped => anyhow::bail!("the consensus module stopped: see the lines above"),
-    }
 }
 
 fn open(config: &Config, disk: RealDisk, metrics: &Metrics) -> anyhow::Result<(Wal, Arc<Store>)> {
@@ -111,7 +142,8 @@ fn open(config: &Config, disk: RealDisk, metrics: &Metrics) -> anyhow::Result<(W
         ..wal::Options::new(config.data_dir.join("wal"))
     };
     let wal = Wal::open(Arc::new(disk), options)?;
-    let engine = engine::open(&config.data_dir.join("db"), config.sync).context("opening the store failed")?;
+    let engine = engine::open(&config.data_dir.join("db"), config.sync)
+        .context("opening the store failed")?;
     let store = Store::open(Arc::new(engine)).context("reading the store failed")?;
     Ok((wal, Arc::new(store)))
 }
@@ -122,7 +154,11 @@ struct Servings {
     peers: Serving,
 }
 
-async fn start_serving(config: &Config, member: &Arc<Member>, metrics: &Metrics) -> anyhow::Result<Servings> {
+async fn start_serving(
+    config: &Config,
+    member: &Arc<Member>,
+    metrics: &Metrics,
+) -> anyhow::Result<Servings> {
     let peers = Serving {
         stop: CancellationToken::new(),
         connections: TaskTracker::new(),
@@ -205,7 +241,9 @@ async fn stop(member: &Arc<Member>, serving: &Servings, wal: &Wal) {
     .await;
     match flushed {
         Ok(Ok(_)) => tracing::info!(millis = started.elapsed().as_millis(), "Stopped"),
-        Ok(Err(error)) => tracing::warn!(%error, "The last flush failed; the log is replayed at the next start"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "The last flush failed; the log is replayed at the next start");
+        }
         Err(error) => tracing::warn!(%error, "The last flush did not run"),
     }
 }

@@ -40,8 +40,16 @@ pub fn client_router(member: &Arc<Member>, metrics: &Metrics) -> Router {
     let guard = api.clone();
     let mut routes = Routes::builder();
     routes
-        .add_service(KvServer::new(api.clone()).max_decoding_message_size(max).max_encoding_message_size(usize::MAX))
-        .add_service(WatchServer::new(api.clone()).max_decoding_message_size(max).max_encoding_message_size(usize::MAX))
+        .add_service(
+            KvServer::new(api.clone())
+                .max_decoding_message_size(max)
+                .max_encoding_message_size(usize::MAX),
+        )
+        .add_service(
+            WatchServer::new(api.clone())
+                .max_decoding_message_size(max)
+                .max_encoding_message_size(usize::MAX),
+        )
         .add_service(LeaseServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(MaintenanceServer::new(api));
@@ -49,17 +57,27 @@ pub fn client_router(member: &Arc<Member>, metrics: &Metrics) -> Router {
     routes
         .routes()
         .into_axum_router()
-        .layer(axum::middleware::from_fn(move |request: Request, next: axum::middleware::Next| {
-            let (guard, counted) = (guard.clone(), counted.clone());
-            async move { guarded(guard, counted, request, next).await }
-        }))
+        .layer(axum::middleware::from_fn(
+            move |request: Request, next: axum::middleware::Next| {
+                let (guard, counted) = (guard.clone(), counted.clone());
+                async move { guarded(guard, counted, request, next).await }
+            },
+        ))
         .merge(pages::router(member.clone(), metrics.clone()))
 }
 
 /// Refuses calls that want a leader where there is none, and counts answers.
-async fn guarded(api: Api, metrics: Metrics, request: Request, next: axum::middleware::Next) -> axum::response::Response {
+async fn guarded(
+    api: Api,
+    metrics: Metrics,
+    request: Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
     let path = request.uri().path().to_owned();
-    let wants_leader = request.headers().get("hasleader").is_some_and(|v| v == "true");
+    let wants_leader = request
+        .headers()
+        .get("hasleader")
+        .is_some_and(|v| v == "true");
     if wants_leader && let Err(status) = api.has_leader() {
         metrics.handled(&path, status.code());
         return status.into_http();
@@ -79,9 +97,9 @@ async fn guarded(api: Api, metrics: Metrics, request: Request, next: axum::middl
 /// # Errors
 /// If the address cannot be bound.
 pub async fn listen(address: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|e| anyhow::anyhow!("cannot listen on {address}: {e}; is another server running there?"))
+    TcpListener::bind(address).await.map_err(|e| {
+        anyhow::anyhow!("cannot listen on {address}: {e}; is another server running there?")
+    })
 }
 
 async fn connection(socket: TcpStream, router: Router, serving: Serving) {
@@ -116,7 +134,9 @@ pub async fn http(listener: TcpListener, router: Router, serving: Serving) {
         };
         match socket {
             Ok((socket, _)) => {
-                serving.connections.spawn(connection(socket, router.clone(), serving.clone()));
+                serving
+                    .connections
+                    .spawn(connection(socket, router.clone(), serving.clone()));
             }
             Err(error) => accept_failed(&error).await,
         }

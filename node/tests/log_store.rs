@@ -1,6 +1,12 @@
 //! Goal: our log and state machine keep openraft's storage contract, also over a reopen.
 //! Method: openraft's own suite, then what it leaves out: closing and opening again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use kvorum_mvcc::Store;
 use kvorum_node::consensus::log_store::LogStore;
 use kvorum_node::consensus::machine::Machine;
@@ -81,7 +87,10 @@ async fn votes_entries_truncations_and_purges_are_there_after_reopening() {
     assert_eq!(log.read_vote().await.unwrap(), Some(vote));
     assert_eq!(log.read_committed().await.unwrap(), Some(log_id(1, 10)));
     let found = log.try_get_log_entries(..).await.unwrap();
-    let expected: Vec<Entry> = entries(1, 5..15).into_iter().chain(entries(3, 15..19)).collect();
+    let expected: Vec<Entry> = entries(1, 5..15)
+        .into_iter()
+        .chain(entries(3, 15..19))
+        .collect();
     assert_eq!(found, expected);
 }
 

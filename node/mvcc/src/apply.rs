@@ -133,7 +133,9 @@ impl<'a> Write<'a> {
         };
         self.state.live_bytes += i64::from(version.size) + RECORD_OVERHEAD;
         self.state.index.set(&record.key, version);
-        self.state.leases.attach(&record.key, lease_before, record.lease);
+        self.state
+            .leases
+            .attach(&record.key, lease_before, record.lease);
         self.state.records.put(revision, record.clone());
         self.events.push(event(record));
     }
@@ -166,7 +168,11 @@ impl<'a> Write<'a> {
             create_revision: before.map_or(self.next, |v| v.create),
             mod_revision: self.next,
             version: before.map_or(0, |v| v.version) + 1,
-            lease: if request.ignore_lease { lease_before } else { request.lease },
+            lease: if request.ignore_lease {
+                lease_before
+            } else {
+                request.lease
+            },
             key: request.key,
             value,
         };
@@ -177,7 +183,10 @@ impl<'a> Write<'a> {
         })
     }
 
-    pub(crate) fn delete(&mut self, request: &DeleteRangeRequest) -> Result<DeleteRangeResponse, Error> {
+    pub(crate) fn delete(
+        &mut self,
+        request: &DeleteRangeRequest,
+    ) -> Result<DeleteRangeResponse, Error> {
         let range = KeyRange::new(&request.key, &request.range_end);
         let found: Vec<(Bytes, i64, Revision)> = match range {
             KeyRange::One(key) => self
@@ -249,7 +258,9 @@ impl<'a> Write<'a> {
             ttl: request.ttl,
         };
         let key = request.id.to_be_bytes().to_vec();
-        self.state.rows.push((Table::Lease, key, Some(row.encode_to_vec())));
+        self.state
+            .rows
+            .push((Table::Lease, key, Some(row.encode_to_vec())));
         Ok(LeaseGrantResponse {
             header: header(self.state.revision),
             id: request.id,
@@ -265,7 +276,9 @@ impl<'a> Write<'a> {
         for key in lease.keys {
             self.tombstone(Bytes::from(key), 0);
         }
-        self.state.rows.push((Table::Lease, id.to_be_bytes().to_vec(), None));
+        self.state
+            .rows
+            .push((Table::Lease, id.to_be_bytes().to_vec(), None));
         true
     }
 
@@ -293,7 +306,9 @@ impl<'a> Write<'a> {
             member.store_uuid.clone_from(&known.store_uuid);
         }
         let key = member.id.to_be_bytes().to_vec();
-        self.state.rows.push((Table::Member, key, Some(member.encode_to_vec())));
+        self.state
+            .rows
+            .push((Table::Member, key, Some(member.encode_to_vec())));
         self.state.members.insert(member.id, member);
         self.state.revision
     }

@@ -20,7 +20,10 @@ pub struct Change {
 
 impl Change {
     fn bytes(&self) -> usize {
-        let kv = |e: &Event| e.kv.as_ref().map_or(0, |kv| kv.key.len() + kv.value.len() + 64);
+        let kv = |e: &Event| {
+            e.kv.as_ref()
+                .map_or(0, |kv| kv.key.len() + kv.value.len() + 64)
+        };
         self.events.iter().map(kv).sum()
     }
 }
@@ -109,22 +112,24 @@ impl Store {
         let mut bytes = 0;
         let mut cut = false;
         let start = Revision { main: from, sub: 0 };
-        state.records.scan(view.get()?, start, &mut |revision, record| {
-            bytes += record.key.len() + record.value.len() + 64;
-            let n = list.len();
-            match list.last_mut() {
-                Some(last) if last.revision == revision.main => last.events.push(event(record)),
-                Some(_) if n >= CATCH_UP_REVISIONS || bytes > CATCH_UP_BYTES => {
-                    cut = true;
-                    return ControlFlow::Break(());
+        state
+            .records
+            .scan(view.get()?, start, &mut |revision, record| {
+                bytes += record.key.len() + record.value.len() + 64;
+                let n = list.len();
+                match list.last_mut() {
+                    Some(last) if last.revision == revision.main => last.events.push(event(record)),
+                    Some(_) if n >= CATCH_UP_REVISIONS || bytes > CATCH_UP_BYTES => {
+                        cut = true;
+                        return ControlFlow::Break(());
+                    }
+                    _ => list.push(Change {
+                        revision: revision.main,
+                        events: vec![event(record)],
+                    }),
                 }
-                _ => list.push(Change {
-                    revision: revision.main,
-                    events: vec![event(record)],
-                }),
-            }
-            ControlFlow::Continue(())
-        })?;
+                ControlFlow::Continue(())
+            })?;
         let upto = match list.last() {
             Some(last) if cut => last.revision,
             _ => state.revision,

@@ -25,12 +25,15 @@ impl Store {
             };
         }
         let (records, live_bytes) = (&mut state.records, &mut state.live_bytes);
-        let next = state
-            .index
-            .sweep(&progress.next, progress.target, SWEEP_KEYS, |revision, size| {
+        let next = state.index.sweep(
+            &progress.next,
+            progress.target,
+            SWEEP_KEYS,
+            |revision, size| {
                 *live_bytes -= i64::from(size) + RECORD_OVERHEAD;
                 records.remove(revision);
-            });
+            },
+        );
         state.dirty = true;
         match next {
             Some(next) => progress.next = next,

@@ -91,7 +91,9 @@ pub fn copy(from: &dyn Engine, to: &dyn Engine) -> io::Result<()> {
     let mut batch = Batch::default();
     let mut failed = None;
     view.scan(Revision::default(), &mut |revision, data| {
-        batch.records.push((revision, Some(Bytes::copy_from_slice(data))));
+        batch
+            .records
+            .push((revision, Some(Bytes::copy_from_slice(data))));
         if batch.records.len() >= COPY_RECORDS
             && let Err(error) = to.commit(std::mem::take(&mut batch))
         {

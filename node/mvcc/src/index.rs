@@ -92,7 +92,9 @@ impl Index {
         range: KeyRange<'a>,
         revision: i64,
     ) -> impl Iterator<Item = (&'a [u8], Found)> + 'a {
-        let entries = range.bounds().map(|bounds| self.keys.range::<[u8], _>(bounds));
+        let entries = range
+            .bounds()
+            .map(|bounds| self.keys.range::<[u8], _>(bounds));
         entries
             .into_iter()
             .flatten()
@@ -223,7 +225,17 @@ mod tests {
         let all: Vec<_> = (1..10).map(|r| seen(&index, r)).collect();
         assert_eq!(
             all,
-            [None, Some(2), Some(2), Some(4), Some(4), None, None, Some(8), Some(8)]
+            [
+                None,
+                Some(2),
+                Some(2),
+                Some(4),
+                Some(4),
+                None,
+                None,
+                Some(8),
+                Some(8)
+            ]
         );
         assert_eq!(index.live(), 1);
     }
@@ -246,9 +258,16 @@ mod tests {
             let mut index = history();
             let before: Vec<_> = (*at..10).map(|r| seen(&index, r)).collect();
             let mut dropped = Vec::new();
-            assert!(index.sweep(b"", *at, 10, |r, _| dropped.push(r.main)).is_none());
+            assert!(
+                index
+                    .sweep(b"", *at, 10, |r, _| dropped.push(r.main))
+                    .is_none()
+            );
             assert_eq!(dropped, *expected, "at {at}");
-            assert_eq!((*at..10).map(|r| seen(&index, r)).collect::<Vec<_>>(), before);
+            assert_eq!(
+                (*at..10).map(|r| seen(&index, r)).collect::<Vec<_>>(),
+                before
+            );
         }
     }
 

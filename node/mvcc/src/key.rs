@@ -41,6 +41,9 @@ impl Revision {
     }
 }
 
+/// Both ends, as sorted maps take them.
+type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// Which keys a request means, in etcd's notation made explicit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyRange<'a> {
@@ -74,10 +77,12 @@ impl<'a> KeyRange<'a> {
     }
 
     /// Bounds for a sorted map; `None` for a range that holds nothing.
-    pub(crate) fn bounds(&self) -> Option<(Bound<&'a [u8]>, Bound<&'a [u8]>)> {
+    pub(crate) fn bounds(&self) -> Option<Bounds<'a>> {
         match *self {
             Self::One(one) => Some((Bound::Included(one), Bound::Included(one))),
-            Self::Span(from, end) if from < end => Some((Bound::Included(from), Bound::Excluded(end))),
+            Self::Span(from, end) if from < end => {
+                Some((Bound::Included(from), Bound::Excluded(end)))
+            }
             Self::Span(..) => None,
             Self::From(from) => Some((Bound::Included(from), Bound::Unbounded)),
         }
@@ -87,9 +92,8 @@ impl<'a> KeyRange<'a> {
     pub(crate) fn overlaps(&self, other: &KeyRange<'_>) -> bool {
         let (a_from, a_end) = self.ends();
         let (b_from, b_end) = other.ends();
-        let starts_before = |from: &[u8], end: &Option<Vec<u8>>| {
-            end.as_deref().is_none_or(|end| from < end)
-        };
+        let starts_before =
+            |from: &[u8], end: &Option<Vec<u8>>| end.as_deref().is_none_or(|end| from < end);
         starts_before(a_from, &b_end) && starts_before(b_from, &a_end)
     }
 
@@ -116,7 +120,9 @@ mod tests {
         assert_eq!(KeyRange::new(b"a", b""), KeyRange::One(b"a"));
         assert_eq!(KeyRange::new(b"a", b"\0"), KeyRange::From(b"a"));
         assert_eq!(KeyRange::new(b"a", b"c"), KeyRange::Span(b"a", b"c"));
-        assert!(KeyRange::new(b"a", b"c").contains(b"b") && !KeyRange::new(b"a", b"c").contains(b"c"));
+        assert!(
+            KeyRange::new(b"a", b"c").contains(b"b") && !KeyRange::new(b"a", b"c").contains(b"c")
+        );
         assert!(KeyRange::new(b"c", b"a").bounds().is_none());
     }
 

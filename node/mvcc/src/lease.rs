@@ -72,6 +72,9 @@ impl Leases {
 
     /// IDs and granted TTLs, by ID.
     pub(crate) fn list(&self) -> Vec<(i64, i64)> {
-        self.by_id.iter().map(|(id, lease)| (*id, lease.ttl)).collect()
+        self.by_id
+            .iter()
+            .map(|(id, lease)| (*id, lease.ttl))
+            .collect()
     }
 }

@@ -28,5 +28,5 @@ pub use key::{KeyRange, Position, Revision};
 pub use lease::LeaseView;
 pub use rejection::Rejection;
 pub use restore::position_of;
-pub use txn::{writes, writes_collide};
 pub use store::{Error, Store, Summary};
+pub use txn::{writes, writes_collide};

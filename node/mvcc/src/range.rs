@@ -101,7 +101,11 @@ fn sorted(request: &RangeRequest) -> bool {
     request.sort_order() != SortOrder::None || request.sort_target() != SortTarget::Key
 }
 
-fn plan<'a>(state: &'a State, request: &'a RangeRequest, current: i64) -> Result<Plan<'a>, Rejection> {
+fn plan<'a>(
+    state: &'a State,
+    request: &'a RangeRequest,
+    current: i64,
+) -> Result<Plan<'a>, Rejection> {
     let revision = check_revision(state, request.revision, current)?;
     let range = KeyRange::new(&request.key, &request.range_end);
     let wanted = if request.count_only {
@@ -151,14 +155,25 @@ fn key_only(key: &[u8], found: Found) -> KeyValue {
 }
 
 /// Filters, sorts and cuts what was found.
-fn finish(request: &RangeRequest, mut kvs: Vec<KeyValue>, count: i64, current: i64) -> RangeResponse {
-    let within = |value: i64, min: i64, max: i64| {
-        (min == 0 || value >= min) && (max == 0 || value <= max)
-    };
+fn finish(
+    request: &RangeRequest,
+    mut kvs: Vec<KeyValue>,
+    count: i64,
+    current: i64,
+) -> RangeResponse {
+    let within =
+        |value: i64, min: i64, max: i64| (min == 0 || value >= min) && (max == 0 || value <= max);
     if filtered(request) {
         kvs.retain(|kv| {
-            within(kv.mod_revision, request.min_mod_revision, request.max_mod_revision)
-                && within(kv.create_revision, request.min_create_revision, request.max_create_revision)
+            within(
+                kv.mod_revision,
+                request.min_mod_revision,
+                request.max_mod_revision,
+            ) && within(
+                kv.create_revision,
+                request.min_create_revision,
+                request.max_create_revision,
+            )
         });
     }
     if sorted(request) {

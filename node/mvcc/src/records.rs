@@ -52,7 +52,10 @@ pub(crate) fn decode(revision: Revision, data: Bytes) -> io::Result<KeyValue> {
 /// Reads a record that must be there from a view.
 pub(crate) fn fetch(view: &dyn View, revision: Revision) -> io::Result<KeyValue> {
     let data = view.record(revision)?;
-    decode(revision, data.ok_or_else(|| damaged(revision, "is missing"))?)
+    decode(
+        revision,
+        data.ok_or_else(|| damaged(revision, "is missing"))?,
+    )
 }
 
 impl Records {

@@ -18,7 +18,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 fn damaged(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("the store's {what} is damaged"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the store's {what} is damaged"),
+    )
 }
 
 /// Bytes of key and value.
@@ -71,8 +74,9 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
     let mut index = Index::default();
     let mut live_bytes = 0;
     let mut failed = None;
-    view.scan(Revision::default(), &mut |revision, data| {
-        match records::decode(revision, Bytes::copy_from_slice(data)) {
+    view.scan(
+        Revision::default(),
+        &mut |revision, data| match records::decode(revision, Bytes::copy_from_slice(data)) {
             Ok(record) => {
                 live_bytes += i64::from(size(&record)) + RECORD_OVERHEAD;
                 note(&mut index, &mut leases, revision, &record);
@@ -82,8 +86,8 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
                 failed = Some(e);
                 ControlFlow::Break(())
             }
-        }
-    })?;
+        },
+    )?;
     if let Some(error) = failed {
         return Err(error);
     }

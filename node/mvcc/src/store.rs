@@ -155,7 +155,9 @@ impl Store {
             let engine = state.engine.clone();
             (engine, state.records.seal(), batch, state.applied)
         };
-        let encoded = layer.iter().map(|(r, v)| (*r, v.as_ref().map(records::encode)));
+        let encoded = layer
+            .iter()
+            .map(|(r, v)| (*r, v.as_ref().map(records::encode)));
         engine.commit(Batch {
             records: encoded.collect(),
             ..batch

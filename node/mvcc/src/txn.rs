@@ -1,8 +1,8 @@
 //! Transactions: compare, choose a branch, do it as one revision.
 
 use crate::apply::Write;
-use crate::records::LazyView;
 use crate::range::{check_revision, header, within};
+use crate::records::LazyView;
 use crate::store::{Error, State, Store};
 use crate::{KeyRange, Rejection};
 use kvorum_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -119,7 +119,12 @@ fn matches(result: CompareResult, ordering: Ordering) -> bool {
 }
 
 /// Whether every read of the chosen branches can be answered.
-fn check_reads(state: &State, request: &TxnRequest, path: &Path, current: i64) -> Result<(), Rejection> {
+fn check_reads(
+    state: &State,
+    request: &TxnRequest,
+    path: &Path,
+    current: i64,
+) -> Result<(), Rejection> {
     let mut nested = path.nested.iter();
     for op in path.branch(request) {
         match &op.request {
@@ -137,11 +142,7 @@ fn check_reads(state: &State, request: &TxnRequest, path: &Path, current: i64) -
     Ok(())
 }
 
-fn answer_reads(
-    state: &State,
-    request: &TxnRequest,
-    path: &Path,
-) -> Result<TxnResponse, Error> {
+fn answer_reads(state: &State, request: &TxnRequest, path: &Path) -> Result<TxnResponse, Error> {
     let mut nested = path.nested.iter();
     let mut responses = Vec::new();
     for op in path.branch(request) {
@@ -150,9 +151,7 @@ fn answer_reads(
                 response_op::Response::ResponseRange(within(state, r, state.revision)?)
             }
             Some(request_op::Request::RequestTxn(r)) => match nested.next() {
-                Some(inner) => {
-                    response_op::Response::ResponseTxn(answer_reads(state, r, inner)?)
-                }
+                Some(inner) => response_op::Response::ResponseTxn(answer_reads(state, r, inner)?),
                 None => continue,
             },
             _ => return Err(Rejection::Unknown.into()),
@@ -236,11 +235,15 @@ impl Write<'_> {
 /// Whether a transaction can write, whichever branch it takes.
 #[must_use]
 pub fn writes(request: &TxnRequest) -> bool {
-    request.success.iter().chain(&request.failure).any(|op| match &op.request {
-        Some(request_op::Request::RequestTxn(inner)) => writes(inner),
-        Some(request_op::Request::RequestRange(_)) => false,
-        _ => true,
-    })
+    request
+        .success
+        .iter()
+        .chain(&request.failure)
+        .any(|op| match &op.request {
+            Some(request_op::Request::RequestTxn(inner)) => writes(inner),
+            Some(request_op::Request::RequestRange(_)) => false,
+            _ => true,
+        })
 }
 
 /// Whether two writes of one branch would meet at a key: puts of the same key,
@@ -275,7 +278,9 @@ fn branch_writes(ops: &[RequestOp]) -> Option<Writes<'_>> {
         let meet = |put: &[u8], deletes: &[KeyRange<'_>]| {
             deletes.iter().any(|d| d.overlaps(&KeyRange::One(put)))
         };
-        if more_puts.iter().any(|p| puts.contains(p) || meet(p, &deletes))
+        if more_puts
+            .iter()
+            .any(|p| puts.contains(p) || meet(p, &deletes))
             || puts.iter().any(|p| meet(p, &more_deletes))
         {
             return None;

@@ -3,6 +3,12 @@
 //! Method: random commands against the store and against a map of full history;
 //! after each step every key is compared at every readable revision.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use bytes::Bytes;
 use kvorum_mvcc::engine::{Engine, MemoryEngine};
 use kvorum_mvcc::{Position, Rejection, Store, Sweep};
@@ -20,12 +26,29 @@ const KEYS: u8 = 6;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Put { key: u8, value: u8, lease: u8, ignore_value: bool },
-    Delete { from: u8, to: u8 },
-    Txn { puts: BTreeSet<u8>, value: u8 },
-    Compact { back: u8 },
-    Grant { id: u8 },
-    Revoke { id: u8 },
+    Put {
+        key: u8,
+        value: u8,
+        lease: u8,
+        ignore_value: bool,
+    },
+    Delete {
+        from: u8,
+        to: u8,
+    },
+    Txn {
+        puts: BTreeSet<u8>,
+        value: u8,
+    },
+    Compact {
+        back: u8,
+    },
+    Grant {
+        id: u8,
+    },
+    Revoke {
+        id: u8,
+    },
     Flush,
     Sweep,
     Reopen,
@@ -66,7 +89,13 @@ impl Model {
         self.at[&self.revision()].clone()
     }
 
-    fn put(state: &mut BTreeMap<Vec<u8>, KeyValue>, revision: i64, key: u8, value: Vec<u8>, lease: i64) {
+    fn put(
+        state: &mut BTreeMap<Vec<u8>, KeyValue>,
+        revision: i64,
+        key: u8,
+        value: Vec<u8>,
+        lease: i64,
+    ) {
         let before = state.get(&name(key));
         let record = KeyValue {
             key: name(key).into(),
@@ -82,7 +111,12 @@ impl Model {
     fn step(&mut self, step: &Step) -> Result<(), Rejection> {
         let (mut state, revision) = (self.now(), self.revision() + 1);
         match step {
-            Step::Put { key, value, lease, ignore_value } => {
+            Step::Put {
+                key,
+                value,
+                lease,
+                ignore_value,
+            } => {
                 let before = state.get(&name(*key)).cloned();
                 if *ignore_value && before.is_none() {
                     return Err(Rejection::KeyNotFound);
@@ -117,7 +151,11 @@ impl Model {
                 return Ok(());
             }
             Step::Grant { id } => {
-                return if self.leases.insert(i64::from(*id)) { Ok(()) } else { Err(Rejection::LeaseExists) };
+                return if self.leases.insert(i64::from(*id)) {
+                    Ok(())
+                } else {
+                    Err(Rejection::LeaseExists)
+                };
             }
             Step::Revoke { id } => {
                 if !self.leases.remove(&i64::from(*id)) {
@@ -138,9 +176,18 @@ impl Model {
 
 fn command(step: &Step, revision: i64) -> Option<command::Op> {
     Some(match step {
-        Step::Put { key, value, lease, ignore_value } => command::Op::Put(PutRequest {
+        Step::Put {
+            key,
+            value,
+            lease,
+            ignore_value,
+        } => command::Op::Put(PutRequest {
             key: name(*key).into(),
-            value: if *ignore_value { Bytes::new() } else { vec![*value].into() },
+            value: if *ignore_value {
+                Bytes::new()
+            } else {
+                vec![*value].into()
+            },
             lease: i64::from(*lease),
             ignore_value: *ignore_value,
             ..PutRequest::default()
@@ -167,7 +214,10 @@ fn command(step: &Step, revision: i64) -> Option<command::Op> {
             revision: revision - i64::from(*back),
             physical: false,
         }),
-        Step::Grant { id } => command::Op::LeaseGrant(LeaseGrantRequest { id: i64::from(*id), ttl: 60 }),
+        Step::Grant { id } => command::Op::LeaseGrant(LeaseGrantRequest {
+            id: i64::from(*id),
+            ttl: 60,
+        }),
         Step::Revoke { id } => command::Op::LeaseRevoke(LeaseRevokeRequest { id: i64::from(*id) }),
         Step::Flush | Step::Sweep | Step::Reopen => return None,
     })
@@ -191,9 +241,21 @@ fn compare(store: &Store, model: &Model) {
     }
     let summary = store.summary();
     assert_eq!(summary.keys, model.now().len());
-    assert_eq!(store.leases().iter().map(|(id, _)| *id).collect::<BTreeSet<_>>(), model.leases);
+    assert_eq!(
+        store
+            .leases()
+            .iter()
+            .map(|(id, _)| *id)
+            .collect::<BTreeSet<_>>(),
+        model.leases
+    );
     for id in &model.leases {
-        let keys: Vec<Vec<u8>> = model.now().iter().filter(|(_, kv)| kv.lease == *id).map(|(k, _)| k.clone()).collect();
+        let keys: Vec<Vec<u8>> = model
+            .now()
+            .iter()
+            .filter(|(_, kv)| kv.lease == *id)
+            .map(|(k, _)| k.clone())
+            .collect();
         assert_eq!(store.lease(*id, true).unwrap().keys, keys);
     }
     changes_rebuild_the_state(store, model);
@@ -216,7 +278,11 @@ fn changes_rebuild_the_state(store: &Store, model: &Model) {
                     state.insert(kv.key.to_vec(), kv);
                 }
             }
-            assert_eq!(state, model.at[&change.revision], "after {}", change.revision);
+            assert_eq!(
+                state, model.at[&change.revision],
+                "after {}",
+                change.revision
+            );
         }
         next = upto + 1;
     }
@@ -248,9 +314,14 @@ fn run(steps: &[Step]) {
                 index += 1;
                 let op = command(step, model.revision());
                 let expected = model.step(step);
-                let Reply { op } = store.applier().apply(Position { term: 1, index }, Command { op }).unwrap();
+                let Reply { op } = store
+                    .applier()
+                    .apply(Position { term: 1, index }, Command { op })
+                    .unwrap();
                 match (op.unwrap(), expected) {
-                    (reply::Op::Rejected(code), Err(rejection)) => assert_eq!(code, rejection.code(), "{step:?}"),
+                    (reply::Op::Rejected(code), Err(rejection)) => {
+                        assert_eq!(code, rejection.code(), "{step:?}");
+                    }
                     (reply::Op::Rejected(code), Ok(())) => panic!("{step:?}: rejected with {code}"),
                     (_, Err(rejection)) => panic!("{step:?}: not rejected with {rejection}"),
                     (_, Ok(())) => {}

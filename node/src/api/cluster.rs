@@ -14,7 +14,12 @@ use tonic::{Request, Response, Status};
 /// The members, as etcd lists them: one that has not started yet has no name.
 pub(crate) fn list(member: &Member) -> Vec<WireMember> {
     let status = member.consensus().status();
-    let attributes: HashMap<u64, _> = member.store().members().into_iter().map(|m| (m.id, m)).collect();
+    let attributes: HashMap<u64, _> = member
+        .store()
+        .members()
+        .into_iter()
+        .map(|m| (m.id, m))
+        .collect();
     let one = |(id, node): (&u64, &crate::consensus::types::Node)| {
         let said = attributes.get(id);
         WireMember {

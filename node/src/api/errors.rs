@@ -64,7 +64,9 @@ errors! {
 /// A call that is not built yet.
 #[must_use]
 pub fn unimplemented(what: &str) -> Status {
-    Status::unimplemented(format!("{what} is not served by this version of kvorum-node"))
+    Status::unimplemented(format!(
+        "{what} is not served by this version of kvorum-node"
+    ))
 }
 
 /// For a request that did not go through.
@@ -88,7 +90,9 @@ pub fn from_rejection(rejection: Rejection) -> Status {
         Rejection::LeaseNotFound => lease_not_found(),
         Rejection::LeaseExists => lease_exists(),
         Rejection::LeaseTtlTooLarge => lease_ttl_too_large(),
-        Rejection::Unknown => Status::unimplemented("a member of the cluster is too old for this request"),
+        Rejection::Unknown => {
+            Status::unimplemented("a member of the cluster is too old for this request")
+        }
     }
 }
 

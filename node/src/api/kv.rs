@@ -30,7 +30,9 @@ impl Api {
             .await
             .map_err(errors::from_failure)?;
         match op {
-            Some(reply::Op::Rejected(code)) => Err(errors::from_rejection(Rejection::from_code(code))),
+            Some(reply::Op::Rejected(code)) => {
+                Err(errors::from_rejection(Rejection::from_code(code)))
+            }
             Some(op) => Ok(op),
             None => Err(Status::internal("an applied command gave no reply")),
         }
@@ -42,7 +44,15 @@ impl Api {
     pub(crate) fn check_quota(&self, more: usize) -> Result<(), Status> {
         let quota = self.member.limits().quota;
         let more = i64::try_from(more).unwrap_or(i64::MAX);
-        if quota > 0 && self.member.store().summary().live_bytes.saturating_add(more) > quota {
+        if quota > 0
+            && self
+                .member
+                .store()
+                .summary()
+                .live_bytes
+                .saturating_add(more)
+                > quota
+        {
             return Err(errors::no_space());
         }
         Ok(())
@@ -50,7 +60,11 @@ impl Api {
 
     /// Waits until this member's store is as new as the cluster.
     pub(crate) async fn linearize(&self) -> Result<(), Status> {
-        self.member.consensus().linearize().await.map_err(errors::from_failure)
+        self.member
+            .consensus()
+            .linearize()
+            .await
+            .map_err(errors::from_failure)
     }
 
     /// Members without a vote answer only what they can answer alone.
@@ -92,11 +106,15 @@ fn added_bytes(request: &TxnRequest) -> usize {
 
 /// Whether all reads of a transaction are content with this member's state.
 fn serializable(request: &TxnRequest) -> bool {
-    request.success.iter().chain(&request.failure).all(|op| match &op.request {
-        Some(request_op::Request::RequestRange(r)) => r.serializable,
-        Some(request_op::Request::RequestTxn(r)) => serializable(r),
-        _ => true,
-    })
+    request
+        .success
+        .iter()
+        .chain(&request.failure)
+        .all(|op| match &op.request {
+            Some(request_op::Request::RequestRange(r)) => r.serializable,
+            Some(request_op::Request::RequestTxn(r)) => serializable(r),
+            _ => true,
+        })
 }
 
 fn mismatched() -> Status {
@@ -107,7 +125,10 @@ fn mismatched() -> Status {
 impl Kv for Api {
     type RangeStreamStream = tokio_stream::Empty<Result<RangeStreamResponse, Status>>;
 
-    async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
+    async fn range(
+        &self,
+        request: Request<RangeRequest>,
+    ) -> Result<Response<RangeResponse>, Status> {
         let request = request.into_inner();
         check::range(&request)?;
         if !request.serializable {
@@ -188,7 +209,8 @@ impl Kv for Api {
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
         let request = request.into_inner();
-        let reply::Op::Compact(mut response) = self.propose(command::Op::Compact(request)).await? else {
+        let reply::Op::Compact(mut response) = self.propose(command::Op::Compact(request)).await?
+        else {
             return Err(mismatched());
         };
         if request.physical {

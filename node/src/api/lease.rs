@@ -43,9 +43,18 @@ impl Api {
                 Question::Renew(id) => call::Call::LeaseRenew(id),
                 Question::Left(id) => call::Call::LeaseLeft(id),
             };
-            match self.member.consensus().ask_leader(call, LEADER_ANSWER).await {
-                Some(call_reply::Reply::LeaseRenewed(n) | call_reply::Reply::LeaseLeft(n)) => return Ok(n),
-                _ if Instant::now() + NO_LEADER_PAUSE >= deadline => return Err(errors::timed_out()),
+            match self
+                .member
+                .consensus()
+                .ask_leader(call, LEADER_ANSWER)
+                .await
+            {
+                Some(call_reply::Reply::LeaseRenewed(n) | call_reply::Reply::LeaseLeft(n)) => {
+                    return Ok(n);
+                }
+                _ if Instant::now() + NO_LEADER_PAUSE >= deadline => {
+                    return Err(errors::timed_out());
+                }
                 _ => tokio::time::sleep(NO_LEADER_PAUSE).await,
             }
         }
@@ -81,7 +90,9 @@ impl Lease for Api {
         if request.id == 0 {
             request.id = new_id();
         }
-        request.ttl = request.ttl.max(self.member.consensus().timing().lease_ttl_min());
+        request.ttl = request
+            .ttl
+            .max(self.member.consensus().timing().lease_ttl_min());
         match self.propose(command::Op::LeaseGrant(request)).await? {
             reply::Op::LeaseGrant(mut response) => {
                 self.complete(&mut response.header);
@@ -95,7 +106,10 @@ impl Lease for Api {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        match self.propose(command::Op::LeaseRevoke(request.into_inner())).await? {
+        match self
+            .propose(command::Op::LeaseRevoke(request.into_inner()))
+            .await?
+        {
             reply::Op::LeaseRevoke(mut response) => {
                 self.complete(&mut response.header);
                 Ok(Response::new(response))
@@ -164,7 +178,10 @@ impl Lease for Api {
         let leases = self.member.store().leases();
         Ok(Response::new(LeaseLeasesResponse {
             header: Some(self.header(self.member.store().revision())),
-            leases: leases.into_iter().map(|(id, _)| LeaseStatus { id }).collect(),
+            leases: leases
+                .into_iter()
+                .map(|(id, _)| LeaseStatus { id })
+                .collect(),
         }))
     }
 }

@@ -29,7 +29,10 @@ impl Api {
 impl Maintenance for Api {
     type SnapshotStream = tokio_stream::Empty<Result<SnapshotResponse, Status>>;
 
-    async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
+    async fn alarm(
+        &self,
+        request: Request<AlarmRequest>,
+    ) -> Result<Response<AlarmResponse>, Status> {
         let request = request.into_inner();
         match request.action() {
             AlarmAction::Get => {}
@@ -45,7 +48,10 @@ impl Maintenance for Api {
         }))
     }
 
-    async fn status(&self, _request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+    async fn status(
+        &self,
+        _request: Request<StatusRequest>,
+    ) -> Result<Response<StatusResponse>, Status> {
         let status = self.member.consensus().status();
         let store = self.member.store().summary();
         let mut errors: Vec<String> = Vec::new();
@@ -53,7 +59,11 @@ impl Maintenance for Api {
             errors.push(super::errors::no_leader().message().to_owned());
         }
         errors.extend(self.alarms().iter().map(|a| {
-            format!("memberID:{} alarm:{} ", a.member_id, a.alarm().as_str_name())
+            format!(
+                "memberID:{} alarm:{} ",
+                a.member_id,
+                a.alarm().as_str_name()
+            )
         }));
         let bytes = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
         Ok(Response::new(StatusResponse {
@@ -84,7 +94,10 @@ impl Maintenance for Api {
         Err(errors::unimplemented("Hash"))
     }
 
-    async fn hash_kv(&self, _request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
+    async fn hash_kv(
+        &self,
+        _request: Request<HashKvRequest>,
+    ) -> Result<Response<HashKvResponse>, Status> {
         Err(errors::unimplemented("HashKV"))
     }
 

@@ -72,10 +72,15 @@ async fn serve(
     }
 }
 
-async fn handle(api: &Api, session: &mut Session, request: WatchRequest, out: &Out) -> Result<(), Status> {
+async fn handle(
+    api: &Api,
+    session: &mut Session,
+    request: WatchRequest,
+    out: &Out,
+) -> Result<(), Status> {
     let revision = api.member.store().revision();
     let response = match request.request_union {
-        Some(watch_request::RequestUnion::CreateRequest(r)) => Some(session.create(r, revision)),
+        Some(watch_request::RequestUnion::CreateRequest(r)) => Some(session.create(&r, revision)),
         Some(watch_request::RequestUnion::CancelRequest(r)) => session.cancel(r.watch_id),
         Some(watch_request::RequestUnion::ProgressRequest(_)) => {
             session.ask_progress();

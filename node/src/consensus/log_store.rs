@@ -75,7 +75,11 @@ impl RaftLogReader<Types> for LogStore {
         Ok(self.wal.state().vote.map(to_vote))
     }
 
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<Entry>, io::Error> {
         self.entries(start..end, APPEND_BYTES_MAX)
     }
 }
@@ -113,7 +117,10 @@ impl RaftLogStorage<Types> for LogStore {
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
         match committed {
-            Some(id) => self.wal.save_committed(position(&id)).map_err(io::Error::other),
+            Some(id) => self
+                .wal
+                .save_committed(position(&id))
+                .map_err(io::Error::other),
             None => Ok(()),
         }
     }

@@ -197,10 +197,13 @@ impl RaftStateMachine<Types> for Machine {
         &mut self,
     ) -> Result<Option<SnapshotOf<Types, SnapshotData>>, io::Error> {
         let meta = meta_of(&self.store)?;
-        Ok(meta.last_log_id.is_some().then_some(SnapshotOf::<Types, _> {
-            meta,
-            snapshot: SnapshotData::Own(self.store.engine()),
-        }))
+        Ok(meta
+            .last_log_id
+            .is_some()
+            .then_some(SnapshotOf::<Types, _> {
+                meta,
+                snapshot: SnapshotData::Own(self.store.engine()),
+            }))
     }
 }
 

@@ -65,7 +65,9 @@ fn unreachable(error: &(impl std::error::Error + 'static)) -> RPCError<Types> {
 }
 
 fn unexpected() -> RPCError<Types> {
-    unreachable(&io::Error::other("the peer answered something else than was asked"))
+    unreachable(&io::Error::other(
+        "the peer answered something else than was asked",
+    ))
 }
 
 impl Network {
@@ -76,7 +78,11 @@ impl Network {
             .map_err(|e| unreachable(&e))
     }
 
-    async fn ask_vote(&self, request: VoteRequest<Types>, pre: bool) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn ask_vote(
+        &self,
+        request: VoteRequest<Types>,
+        pre: bool,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         let call = call::Call::Vote(peer::VoteRequest {
             vote: Some(vote_to_wire(&request.vote)),
             last: request.last_log_id.map(id_to_wire),
@@ -107,7 +113,9 @@ impl RaftNetworkV2<Types> for Network {
         match answers.next().await {
             Some(Ok(Ok(flushed))) => Ok(AppendEntriesResponse::PartialSuccess(flushed)),
             Some(Ok(Err(StreamAppendError::Conflict(_)))) => Ok(AppendEntriesResponse::Conflict),
-            Some(Ok(Err(StreamAppendError::HigherVote(v)))) => Ok(AppendEntriesResponse::HigherVote(v)),
+            Some(Ok(Err(StreamAppendError::HigherVote(v)))) => {
+                Ok(AppendEntriesResponse::HigherVote(v))
+            }
             Some(Err(error)) => Err(error),
             None => Err(unexpected()),
         }
@@ -117,7 +125,10 @@ impl RaftNetworkV2<Types> for Network {
         &'s mut self,
         input: S,
         _option: RPCOption,
-    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>>
+    ) -> BoxFuture<
+        's,
+        Result<BoxStream<'s, Result<StreamAppendResult<Types>, RPCError<Types>>>, RPCError<Types>>,
+    >
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
     {
@@ -125,11 +136,19 @@ impl RaftNetworkV2<Types> for Network {
         Box::pin(std::future::ready(Ok(stream)))
     }
 
-    async fn vote(&mut self, request: VoteRequest<Types>, _option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         self.ask_vote(request, false).await
     }
 
-    async fn pre_vote(&mut self, request: VoteRequest<Types>, _option: RPCOption) -> Result<VoteResponse<Types>, RPCError<Types>> {
+    async fn pre_vote(
+        &mut self,
+        request: VoteRequest<Types>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
         self.ask_vote(request, true).await
     }
 

@@ -39,7 +39,9 @@ impl Timing {
     #[must_use]
     pub fn lease_ttl_min(&self) -> i64 {
         let millis = self.etcd_election.as_millis() * 3 / 2;
-        i64::try_from(millis.div_ceil(1000)).unwrap_or(i64::MAX).max(1)
+        i64::try_from(millis.div_ceil(1000))
+            .unwrap_or(i64::MAX)
+            .max(1)
     }
 
     fn millis(d: Duration) -> u64 {
@@ -77,7 +79,14 @@ mod tests {
 
     #[test]
     fn every_timer_that_etcd_takes_gives_a_valid_configuration() {
-        for (heartbeat, election) in [(100, 1000), (10, 100), (50, 500), (1000, 50_000), (1, 10), (5, 10)] {
+        for (heartbeat, election) in [
+            (100, 1000),
+            (10, 100),
+            (50, 500),
+            (1000, 50_000),
+            (1, 10),
+            (5, 10),
+        ] {
             let timing = Timing::from_etcd(heartbeat, election);
             let valid = timing.raft_config().validate();
             assert!(valid.is_ok(), "{heartbeat}/{election}: {valid:?}");
@@ -87,7 +96,8 @@ mod tests {
     #[test]
     fn the_defaults_are_those_measured() {
         let timing = Timing::from_etcd(100, 1000);
-        let millis = [timing.heartbeat, timing.election_min, timing.election_max].map(|d| d.as_millis());
+        let millis =
+            [timing.heartbeat, timing.election_min, timing.election_max].map(|d| d.as_millis());
         assert_eq!(millis, [50, 250, 500]);
         assert_eq!(timing.lease_ttl_min(), 2);
     }

@@ -2,8 +2,8 @@
 
 use super::Consensus;
 use super::types::{LogId, MemberId, Node};
-use openraft::{Instant as _, ServerState};
 use openraft::async_runtime::WatchReceiver;
+use openraft::{Instant as _, ServerState};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -117,7 +117,10 @@ impl Consensus {
             membership_log: *stored.log_id(),
             joint: stored.get_joint_config().len() > 1,
             voters: stored.voter_ids().collect(),
-            nodes: stored.nodes().map(|(id, node)| (*id, node.clone())).collect(),
+            nodes: stored
+                .nodes()
+                .map(|(id, node)| (*id, node.clone()))
+                .collect(),
             peers,
         }
     }
@@ -137,11 +140,10 @@ impl Consensus {
         metrics.membership_config.get_node(&id).cloned()
     }
 
-    /// Current term and, if one was heard of, the leader: the cheap part of [`Consensus::status`].
+    /// Current term: the cheap part of [`Consensus::status`].
     #[must_use]
     pub fn term(&self) -> u64 {
         let watch = self.raft.server_metrics();
-        let term = watch.borrow_watched().vote.leader_id.term;
-        term
+        watch.borrow_watched().vote.leader_id.term
     }
 }

@@ -26,8 +26,12 @@ pub fn choose(status: &Status, me: MemberId, fresh: Duration) -> Option<MemberId
             && progress.heard.is_some_and(|age| age <= fresh)
             && progress.matched.is_some_and(|m| m + LAG_MAX >= last)
     };
-    let able = status.peers.iter().filter(|(id, progress)| able(id, progress));
-    able.max_by_key(|(_, progress)| progress.matched).map(|(id, _)| *id)
+    let able = status
+        .peers
+        .iter()
+        .filter(|(id, progress)| able(id, progress));
+    able.max_by_key(|(_, progress)| progress.matched)
+        .map(|(id, _)| *id)
 }
 
 impl Consensus {
@@ -46,7 +50,10 @@ impl Consensus {
         let waited = self
             .raft
             .wait(Some(2 * self.timing.election_max))
-            .metrics(|m| m.current_leader.is_some_and(|id| id != me), "another leader")
+            .metrics(
+                |m| m.current_leader.is_some_and(|id| id != me),
+                "another leader",
+            )
             .await;
         match waited {
             Ok(_) => tracing::info!(target, "Handed leadership over"),
@@ -92,10 +99,21 @@ mod tests {
     fn only_a_fresh_complete_other_voter_takes_over() {
         let fresh = Duration::from_millis(200);
         let chosen = |s: &Status| choose(s, 1, fresh);
-        assert_eq!(chosen(&status(&[(1, 5000, 0), (2, 4990, 10), (3, 5000, 10)])), Some(3));
-        assert_eq!(chosen(&status(&[(2, 4990, 10), (3, 5000, 900)])), Some(2), "3 is dead");
+        assert_eq!(
+            chosen(&status(&[(1, 5000, 0), (2, 4990, 10), (3, 5000, 10)])),
+            Some(3)
+        );
+        assert_eq!(
+            chosen(&status(&[(2, 4990, 10), (3, 5000, 900)])),
+            Some(2),
+            "3 is dead"
+        );
         assert_eq!(chosen(&status(&[(2, 100, 10)])), None, "2 lags");
-        assert_eq!(chosen(&status(&[(1, 5000, 0)])), None, "a single voter keeps it");
+        assert_eq!(
+            chosen(&status(&[(1, 5000, 0)])),
+            None,
+            "a single voter keeps it"
+        );
         assert_eq!(chosen(&status(&[(4, 5000, 10)])), None, "4 has no vote");
         let mut joint = status(&[(2, 5000, 10)]);
         joint.joint = true;

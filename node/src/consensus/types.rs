@@ -56,7 +56,7 @@ impl Proposal {
 
     /// Bytes it takes in the log.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.0.len()
     }
 
@@ -133,7 +133,10 @@ pub fn log_id(term: u64, index: u64) -> LogId {
 
 /// What cannot be read back.
 fn damaged(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("{what} does not decode"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{what} does not decode"),
+    )
 }
 
 /// The payload of an entry as it stands in the log.
@@ -165,9 +168,12 @@ pub fn decode_entry(id: LogId, payload: Bytes) -> io::Result<Entry> {
 }
 
 fn membership_to_wire(membership: &Membership) -> peer::Membership {
-    let configs = membership.get_joint_config().iter().map(|ids| peer::VoterSet {
-        ids: ids.iter().copied().collect(),
-    });
+    let configs = membership
+        .get_joint_config()
+        .iter()
+        .map(|ids| peer::VoterSet {
+            ids: ids.iter().copied().collect(),
+        });
     let nodes = membership.nodes().map(|(id, node)| peer::Node {
         id: *id,
         name: node.name.clone(),
@@ -200,7 +206,8 @@ fn membership_from_wire(wire: peer::Membership) -> io::Result<Membership> {
             (n.id, node)
         })
         .collect();
-    Membership::new(configs, nodes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))
+    Membership::new(configs, nodes)
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))
 }
 
 /// A membership with its position, for the state machine to keep.
@@ -223,7 +230,10 @@ pub fn decode_stored(data: Bytes) -> io::Result<StoredMembership> {
     }
     let wire = peer::StoredMembership::decode(data).map_err(|_| damaged("the membership"))?;
     let membership = membership_from_wire(wire.membership.unwrap_or_default())?;
-    Ok(StoredMembership::new(wire.log_id.map(id_from_wire), membership))
+    Ok(StoredMembership::new(
+        wire.log_id.map(id_from_wire),
+        membership,
+    ))
 }
 
 /// For the wire.
@@ -319,6 +329,9 @@ mod tests {
     fn memberships_come_back_from_the_store() {
         let stored = StoredMembership::new(Some(log_id(2, 5)), membership());
         assert_eq!(decode_stored(encode_stored(&stored)).unwrap(), stored);
-        assert_eq!(decode_stored(Bytes::new()).unwrap(), StoredMembership::default());
+        assert_eq!(
+            decode_stored(Bytes::new()).unwrap(),
+            StoredMembership::default()
+        );
     }
 }

@@ -120,10 +120,26 @@ mod tests {
         let cases = [
             (status(Role::Follower, 20_000, 0, &[]), small, Some(15_000)),
             (status(Role::Follower, 4_000, 0, &[]), small, None),
-            (status(Role::Leader, 20_000, 0, &[(18_000, 0), (9_000, 0)]), small, Some(9_000)),
-            (status(Role::Leader, 20_000, 0, &[(18_000, 0), (9_000, 61)]), small, Some(15_000)),
-            (status(Role::Leader, 20_000, 9_000, &[(9_000, 0)]), small, None),
-            (status(Role::Leader, 20_000, 0, &[(9_000, 0)]), LOG_BYTES_MAX + 1, Some(20_000)),
+            (
+                status(Role::Leader, 20_000, 0, &[(18_000, 0), (9_000, 0)]),
+                small,
+                Some(9_000),
+            ),
+            (
+                status(Role::Leader, 20_000, 0, &[(18_000, 0), (9_000, 61)]),
+                small,
+                Some(15_000),
+            ),
+            (
+                status(Role::Leader, 20_000, 9_000, &[(9_000, 0)]),
+                small,
+                None,
+            ),
+            (
+                status(Role::Leader, 20_000, 0, &[(9_000, 0)]),
+                LOG_BYTES_MAX + 1,
+                Some(20_000),
+            ),
         ];
         for (status, bytes, expected) in cases {
             assert_eq!(purge_upto(&status, bytes), expected, "{status:?}");

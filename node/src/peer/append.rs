@@ -132,7 +132,8 @@ where
             let waiting = !self.in_flight.is_empty();
             let answer = async {
                 if waiting {
-                    tokio::time::timeout(APPEND_TIMEOUT, link.reader.expect::<AppendReply>(context)).await
+                    tokio::time::timeout(APPEND_TIMEOUT, link.reader.expect::<AppendReply>(context))
+                        .await
                 } else {
                     std::future::pending().await
                 }
@@ -192,7 +193,10 @@ where
             return Err(unreachable(&io::Error::from(io::ErrorKind::NotConnected)));
         };
         // If this is dropped halfway the link is unusable: take it out meanwhile.
-        let sent = link.writer.send(&sender.context, sender.next_id, &message).await;
+        let sent = link
+            .writer
+            .send(&sender.context, sender.next_id, &message)
+            .await;
         sent.map_err(|e| unreachable(&e))
     }
 }
@@ -202,7 +206,11 @@ where
 /// # Errors
 /// If an entry does not decode.
 pub(super) fn request_from_wire(append: Append) -> io::Result<AppendEntriesRequest<Types>> {
-    let entries: Result<Vec<_>, _> = append.entries.into_iter().map(types::entry_from_wire).collect();
+    let entries: Result<Vec<_>, _> = append
+        .entries
+        .into_iter()
+        .map(types::entry_from_wire)
+        .collect();
     Ok(AppendEntriesRequest {
         vote: vote_from_wire(append.vote),
         prev_log_id: append.prev.map(id_from_wire),
@@ -217,7 +225,9 @@ pub(super) fn reply_to_wire(result: &StreamAppendResult) -> AppendReply {
         Ok(Some(id)) => append_reply::Outcome::Flushed(id_to_wire(*id)),
         Ok(None) => append_reply::Outcome::Nothing(true),
         Err(StreamAppendError::Conflict(id)) => append_reply::Outcome::Conflict(id_to_wire(*id)),
-        Err(StreamAppendError::HigherVote(vote)) => append_reply::Outcome::Higher(vote_to_wire(vote)),
+        Err(StreamAppendError::HigherVote(vote)) => {
+            append_reply::Outcome::Higher(vote_to_wire(vote))
+        }
     };
     AppendReply {
         outcome: Some(outcome),

@@ -70,7 +70,10 @@ impl LinkReader {
     ///
     /// # Errors
     /// As for [`LinkReader::next`].
-    pub async fn expect<M: Message + Default>(&mut self, context: &Context) -> io::Result<(u64, M)> {
+    pub async fn expect<M: Message + Default>(
+        &mut self,
+        context: &Context,
+    ) -> io::Result<(u64, M)> {
         let (id, data) = self
             .next(context)
             .await?
@@ -85,7 +88,12 @@ impl LinkWriter {
     ///
     /// # Errors
     /// If the connection breaks. Must not be dropped halfway: the peer would see garbage.
-    pub async fn send(&mut self, context: &Context, id: u64, message: &impl Message) -> io::Result<()> {
+    pub async fn send(
+        &mut self,
+        context: &Context,
+        id: u64,
+        message: &impl Message,
+    ) -> io::Result<()> {
         let mut body = BytesMut::with_capacity(12 + message.encoded_len());
         body.put_u64_le(id);
         body.put_u32_le(0);
@@ -104,7 +112,11 @@ impl LinkWriter {
 pub fn address(url: &str) -> io::Result<&str> {
     url.strip_prefix("http://")
         .map(|rest| rest.trim_end_matches('/'))
-        .ok_or_else(|| io::Error::other(format!("peer URL {url} is not of the form http://host:port")))
+        .ok_or_else(|| {
+            io::Error::other(format!(
+                "peer URL {url} is not of the form http://host:port"
+            ))
+        })
 }
 
 /// Wraps an accepted or dialled socket.
@@ -229,7 +241,10 @@ pub fn judge(hello: &Hello, us: &kvorum_storage::identity::Identity, known_store
         return refuse(Refusal::Cluster, text);
     }
     if hello.to != us.member_id {
-        let text = format!("member {} was called, but this is member {}", hello.to, us.member_id);
+        let text = format!(
+            "member {} was called, but this is member {}",
+            hello.to, us.member_id
+        );
         return refuse(Refusal::NotMe, text);
     }
     if !hello.to_store.is_empty() && hello.to_store != us.store_uuid {
@@ -284,7 +299,10 @@ mod tests {
         assert_eq!(reason(|h| h.version = 9, ""), Refusal::Version);
         assert_eq!(reason(|h| h.cluster_id = 8, ""), Refusal::Cluster);
         assert_eq!(reason(|h| h.to = 3, ""), Refusal::NotMe);
-        assert_eq!(reason(|h| h.to_store = "x".to_owned(), ""), Refusal::StoreOfReceiver);
+        assert_eq!(
+            reason(|h| h.to_store = "x".to_owned(), ""),
+            Refusal::StoreOfReceiver
+        );
         assert_eq!(reason(|_| {}, "older"), Refusal::StoreOfSender);
     }
 

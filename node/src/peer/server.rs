@@ -41,17 +41,17 @@ pub async fn serve(member: Arc<Member>, socket: TcpStream) -> io::Result<()> {
 /// Appends go into openraft in order, and answers come out in order. After a
 /// refusal the connection ends: what was sent behind it is void.
 async fn appends(member: &Arc<Member>, context: &Arc<Context>, link: Link) -> io::Result<()> {
-    let Link {
-        reader,
-        mut writer,
-    } = link;
+    let Link { reader, mut writer } = link;
     let (ids, mut answered) = mpsc::unbounded_channel();
-    let input = futures::stream::unfold((reader, ids, context.clone()), |(mut reader, ids, context)| async move {
-        let (id, append) = reader.expect::<Append>(&context).await.ok()?;
-        let request = request_from_wire(append).ok()?;
-        ids.send(id).ok()?;
-        Some((request, (reader, ids, context)))
-    });
+    let input = futures::stream::unfold(
+        (reader, ids, context.clone()),
+        |(mut reader, ids, context)| async move {
+            let (id, append) = reader.expect::<Append>(&context).await.ok()?;
+            let request = request_from_wire(append).ok()?;
+            ids.send(id).ok()?;
+            Some((request, (reader, ids, context)))
+        },
+    );
     let mut results = std::pin::pin!(member.consensus().stream_append(input));
     while let Some(result) = results.next().await {
         let result = result.map_err(io::Error::other)?;
@@ -88,7 +88,11 @@ async fn take_calls(
     let places = Arc::new(Semaphore::new(PEER_CALLS_MAX));
     while let Some((id, data)) = reader.next(context).await? {
         let call = Call::decode(data).map_err(io::Error::other)?;
-        let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let place = places
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let (member, tx) = (member.clone(), tx.clone());
         tokio::spawn(async move {
             let reply = member.answer(call).await;
@@ -110,7 +114,11 @@ async fn answer_calls(
     Ok(())
 }
 
-async fn receive_snapshot(member: &Arc<Member>, context: &Arc<Context>, mut link: Link) -> io::Result<()> {
+async fn receive_snapshot(
+    member: &Arc<Member>,
+    context: &Arc<Context>,
+    mut link: Link,
+) -> io::Result<()> {
     // One at a time: they are large, and only the last one counts.
     let _one = member.receiving().lock().await;
     let (dir, sync) = member.engine_dir();

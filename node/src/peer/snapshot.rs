@@ -51,11 +51,18 @@ pub async fn send(context: &Context, link: Link, vote: &Vote) -> io::Result<Vote
         .await?;
     }
     reading.await.map_err(io::Error::other)??;
-    let (_, reply) = within(SNAPSHOT_INSTALL_TIMEOUT, reader.expect::<SnapshotReply>(context)).await?;
+    let (_, reply) = within(
+        SNAPSHOT_INSTALL_TIMEOUT,
+        reader.expect::<SnapshotReply>(context),
+    )
+    .await?;
     if reply.failed.is_empty() {
         Ok(vote_from_wire(reply.vote))
     } else {
-        Err(io::Error::other(format!("the receiver could not take it in: {}", reply.failed)))
+        Err(io::Error::other(format!(
+            "the receiver could not take it in: {}",
+            reply.failed
+        )))
     }
 }
 
@@ -65,7 +72,11 @@ enum Part {
 }
 
 /// Reads one consistent view into parts.
-fn produce(store: &Store, vote: kvorum_proto::peer::Vote, out: &mpsc::Sender<Part>) -> io::Result<()> {
+fn produce(
+    store: &Store,
+    vote: kvorum_proto::peer::Vote,
+    out: &mpsc::Sender<Part>,
+) -> io::Result<()> {
     let closed = || io::Error::from(io::ErrorKind::BrokenPipe);
     let view = store.engine().view()?;
     let (applied, membership) = kvorum_mvcc::position_of(view.as_ref())?;
@@ -76,7 +87,8 @@ fn produce(store: &Store, vote: kvorum_proto::peer::Vote, out: &mpsc::Sender<Par
         applied_index: applied.index,
         membership,
     };
-    out.blocking_send(Part::Header(header)).map_err(|_| closed())?;
+    out.blocking_send(Part::Header(header))
+        .map_err(|_| closed())?;
     let mut chunk = SnapshotChunk::default();
     let mut bytes = 0;
     let mut broken = false;
@@ -89,9 +101,15 @@ fn produce(store: &Store, vote: kvorum_proto::peer::Vote, out: &mpsc::Sender<Par
         });
         if bytes >= SNAPSHOT_CHUNK_BYTES {
             bytes = 0;
-            broken = out.blocking_send(Part::Chunk(std::mem::take(&mut chunk))).is_err();
+            broken = out
+                .blocking_send(Part::Chunk(std::mem::take(&mut chunk)))
+                .is_err();
         }
-        if broken { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if broken {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     })?;
     if broken {
         return Err(closed());
@@ -148,14 +166,27 @@ pub struct Received {
 ///
 /// # Errors
 /// If the connection breaks or the disk fails; what was received is then dropped.
-pub async fn receive(context: &Context, reader: &mut LinkReader, dir: PathBuf, sync: bool) -> io::Result<Received> {
-    let (_, header) = within(SNAPSHOT_CHUNK_TIMEOUT, reader.expect::<SnapshotHeader>(context)).await?;
+pub async fn receive(
+    context: &Context,
+    reader: &mut LinkReader,
+    dir: PathBuf,
+    sync: bool,
+) -> io::Result<Received> {
+    let (_, header) = within(
+        SNAPSHOT_CHUNK_TIMEOUT,
+        reader.expect::<SnapshotHeader>(context),
+    )
+    .await?;
     let engine = tokio::task::spawn_blocking(move || engine::prepare(&dir, sync))
         .await
         .map_err(io::Error::other)??;
     let mut engine = Arc::new(engine);
     loop {
-        let (_, chunk) = within(SNAPSHOT_CHUNK_TIMEOUT, reader.expect::<SnapshotChunk>(context)).await?;
+        let (_, chunk) = within(
+            SNAPSHOT_CHUNK_TIMEOUT,
+            reader.expect::<SnapshotChunk>(context),
+        )
+        .await?;
         let last = chunk.last;
         let target = engine.clone();
         tokio::task::spawn_blocking(move || target.commit(batch(chunk)?))
@@ -187,7 +218,11 @@ pub async fn receive(context: &Context, reader: &mut LinkReader, dir: PathBuf, s
 ///
 /// # Errors
 /// If the connection breaks.
-pub async fn answer(context: &Context, writer: &mut LinkWriter, outcome: Result<Vote, String>) -> io::Result<()> {
+pub async fn answer(
+    context: &Context,
+    writer: &mut LinkWriter,
+    outcome: Result<Vote, String>,
+) -> io::Result<()> {
     let reply = match outcome {
         Ok(vote) => SnapshotReply {
             vote: Some(vote_to_wire(&vote)),

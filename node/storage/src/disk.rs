@@ -35,7 +35,7 @@ pub trait DiskFile: Send + Sync {
     ///
     /// # Errors
     /// Whatever the file system reports.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
 }
 
 /// A directory tree.
@@ -122,7 +122,7 @@ impl DiskFile for RealFile {
         }
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
 }

@@ -74,7 +74,12 @@ pub fn prepare(dir: &Path, sync: bool) -> io::Result<DiskEngine> {
         .strip_prefix("store-")
         .and_then(|rest| rest.strip_suffix(".redb"))
         .and_then(|n| n.parse::<u64>().ok())
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{CURRENT} says {current:?}")))?;
+        .ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{CURRENT} says {current:?}"),
+            )
+        })?;
     let path = dir.join(file_name(number + 1));
     if path.exists() {
         std::fs::remove_file(&path)?;
@@ -197,7 +202,10 @@ impl View for DiskView {
         for item in records.range(&from.to_bytes()[..]..).map_err(failed)? {
             let (key, value) = item.map_err(failed)?;
             let revision = Revision::from_bytes(key.value()).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "a record has a key of wrong length")
+                io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "a record has a key of wrong length",
+                )
             })?;
             if visit(revision, value.value()).is_break() {
                 break;
@@ -232,7 +240,12 @@ mod tests {
         Batch {
             records: revisions
                 .iter()
-                .map(|&main| (Revision { main, sub: 0 }, Some(Bytes::from(main.to_string()))))
+                .map(|&main| {
+                    (
+                        Revision { main, sub: 0 },
+                        Some(Bytes::from(main.to_string())),
+                    )
+                })
                 .collect(),
             rows: vec![(Table::Meta, Vec::new(), Some(b"meta".to_vec()))],
         }

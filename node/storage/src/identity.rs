@@ -51,7 +51,9 @@ pub enum Error {
         reason: String,
     },
     /// The directory was written by a newer program.
-    #[error("the data directory has layout {found}, this program knows up to {FORMAT}: use a newer kvorum-node")]
+    #[error(
+        "the data directory has layout {found}, this program knows up to {FORMAT}: use a newer kvorum-node"
+    )]
     TooNew {
         /// Its layout version.
         found: u32,
@@ -73,7 +75,7 @@ pub fn load(disk: &dyn Disk, data_dir: &Path) -> Result<Option<Identity>, Error>
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(io(e)),
     };
-    let mut text = vec![0; usize::try_from(file.len().map_err(io)?.min(1 << 16)).unwrap_or(0)];
+    let mut text = vec![0; usize::try_from(file.size().map_err(io)?.min(1 << 16)).unwrap_or(0)];
     let n = file.read_at(&mut text, 0).map_err(io)?;
     let identity: Identity = serde_json::from_slice(&text[..n]).map_err(|e| Error::Damaged {
         path: path.display().to_string(),

@@ -1,6 +1,12 @@
 //! Goal: what the log promises about reopening, tails, damage and failures.
 //! Method: the real log on a simulated disk whose power is cut or which fails.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use bytes::Bytes;
 use kvorum_storage::disk::Disk;
 use kvorum_storage::disk::sim::SimDisk;
@@ -27,7 +33,10 @@ fn open(disk: &SimDisk) -> Result<Wal, Error> {
 fn entry(term: u64, index: u64) -> Entry {
     Entry {
         position: Position { term, index },
-        payload: Bytes::from(format!("t{term}i{index}-{}", "x".repeat((index % 97) as usize))),
+        payload: Bytes::from(format!(
+            "t{term}i{index}-{}",
+            "x".repeat((index % 97) as usize)
+        )),
     }
 }
 
@@ -65,10 +74,10 @@ fn all(wal: &Wal) -> Vec<Entry> {
 /// The newest segment's path and its content's length up to the last non-zero byte.
 fn newest(disk: &SimDisk) -> (std::path::PathBuf, usize) {
     let names = disk.list(Path::new(DIR)).unwrap();
-    let name = names.iter().filter(|n| n.ends_with(".wal")).next_back().unwrap();
+    let name = names.iter().rfind(|n| n.ends_with(".wal")).unwrap();
     let path = Path::new(DIR).join(name);
     let file = disk.open(&path).unwrap();
-    let mut data = vec![0; file.len().unwrap() as usize];
+    let mut data = vec![0; file.size().unwrap() as usize];
     file.read_at(&mut data, 0).unwrap();
     (path, data.iter().rposition(|b| *b != 0).unwrap() + 1)
 }
@@ -90,7 +99,13 @@ fn everything_is_there_after_reopening() {
     assert_eq!(wal.state(), state);
     assert_eq!(state.committed, Some(Position { term: 2, index: 95 }));
     assert_eq!(all(&wal), before);
-    assert_eq!(before[89..92].iter().map(|e| e.position.term).collect::<Vec<_>>(), [1, 2, 2]);
+    assert_eq!(
+        before[89..92]
+            .iter()
+            .map(|e| e.position.term)
+            .collect::<Vec<_>>(),
+        [1, 2, 2]
+    );
 }
 
 #[test]
@@ -106,7 +121,11 @@ fn purged_segments_go_and_the_rest_survives_reopening() {
     };
     let full = segments();
     assert!(full > 5, "the test must fill several segments, has {full}");
-    wal.purge(Position { term: 1, index: 4900 }).unwrap();
+    wal.purge(Position {
+        term: 1,
+        index: 4900,
+    })
+    .unwrap();
     wal.flush().unwrap();
     assert!(segments() <= 2, "{} left of {full}", segments());
     drop(wal);
@@ -124,7 +143,10 @@ fn purging_beyond_the_end_leaves_an_empty_log_that_goes_on_there() {
     let disk = SimDisk::new();
     let wal = open(&disk).unwrap();
     append(&wal, entries(1, 0..10)).unwrap();
-    let upto = Position { term: 4, index: 500 };
+    let upto = Position {
+        term: 4,
+        index: 500,
+    };
     wal.purge(upto).unwrap();
     append(&wal, entries(4, 501..503)).unwrap();
     drop(wal);
@@ -189,7 +211,10 @@ fn a_missing_segment_is_refused() {
     let segments: Vec<_> = names.iter().filter(|n| n.ends_with(".wal")).collect();
     assert!(segments.len() > 2);
     disk.remove(&Path::new(DIR).join(segments[1])).unwrap();
-    assert!(matches!(open(&disk).map(|_| ()), Err(Error::Damaged { .. })));
+    assert!(matches!(
+        open(&disk).map(|_| ()),
+        Err(Error::Damaged { .. })
+    ));
 }
 
 #[test]
@@ -231,7 +256,10 @@ fn a_full_disk_fails_the_write_and_loses_nothing() {
     disk.mend();
     let wal = open(&disk).unwrap();
     assert!(wal.state().last.unwrap().index + 1 >= acknowledged);
-    assert_eq!(all(&wal)[..acknowledged as usize], entries(1, 0..acknowledged)[..]);
+    assert_eq!(
+        all(&wal)[..acknowledged as usize],
+        entries(1, 0..acknowledged)[..]
+    );
 }
 
 #[test]
@@ -248,7 +276,11 @@ fn old_entries_are_read_back_from_disk_when_memory_is_short() {
     let wal = Wal::open(Arc::new(disk), small).unwrap();
     assert_eq!(all(&wal), entries(1, 0..3000));
     let some = wal.read(10..3000, 100).unwrap();
-    assert!(!some.is_empty() && some.len() < 10, "the byte limit holds: {}", some.len());
+    assert!(
+        !some.is_empty() && some.len() < 10,
+        "the byte limit holds: {}",
+        some.len()
+    );
 }
 
 /// What a caller was told is durable, to be compared with what is found.
@@ -260,6 +292,7 @@ struct Told {
 }
 
 /// Random requests until the power is cut in the middle of them.
+#[expect(clippy::too_many_lines, reason = "one life, told in order")]
 fn life(seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut disk = SimDisk::new();
@@ -289,17 +322,23 @@ fn life(seed: u64) {
                     term += 1;
                     let v = vote(term, rng.random_range(1..4));
                     let log = log.clone();
-                    wal.save_vote(v, Box::new(move |r| {
-                        r.unwrap();
-                        log.lock().unwrap().vote = Some(v);
-                    }))
+                    wal.save_vote(
+                        v,
+                        Box::new(move |r| {
+                            r.unwrap();
+                            log.lock().unwrap().vote = Some(v);
+                        }),
+                    )
                     .unwrap();
                 }
                 1 if next > 4 => {
                     let purged = wal.state().purged.map_or(0, |p| p.index + 1);
                     let keep_below = next.saturating_sub(rng.random_range(1..4)).max(purged);
                     wal.flush().unwrap();
-                    log.lock().unwrap().entries.retain(|e| e.position.index < keep_below);
+                    log.lock()
+                        .unwrap()
+                        .entries
+                        .retain(|e| e.position.index < keep_below);
                     wal.truncate(keep_below).unwrap();
                     next = keep_below;
                 }
@@ -316,10 +355,13 @@ fn life(seed: u64) {
                     let list = entries(term, next..next + n);
                     next += n;
                     let (log, durable) = (log.clone(), list.clone());
-                    wal.append(list, Box::new(move |r| {
-                        r.unwrap();
-                        log.lock().unwrap().entries.extend(durable);
-                    }))
+                    wal.append(
+                        list,
+                        Box::new(move |r| {
+                            r.unwrap();
+                            log.lock().unwrap().entries.extend(durable);
+                        }),
+                    )
                     .unwrap();
                 }
             }
@@ -338,15 +380,28 @@ fn life(seed: u64) {
 fn check(wal: &Wal, told: &Told, seed: u64) {
     let state = wal.state();
     if let Some(v) = told.vote {
-        assert!(state.vote.unwrap().term >= v.term, "seed {seed}: lost a vote");
+        assert!(
+            state.vote.unwrap().term >= v.term,
+            "seed {seed}: lost a vote"
+        );
     }
     let found = all(wal);
     let purged = state.purged.map(|p| p.index);
-    for e in told.entries.iter().filter(|e| Some(e.position.index) > purged) {
+    for e in told
+        .entries
+        .iter()
+        .filter(|e| Some(e.position.index) > purged)
+    {
         let at = found.iter().find(|f| f.position.index == e.position.index);
         match at {
-            Some(f) => assert!(f.position.term >= e.position.term && (f.position != e.position || f == e), "seed {seed}"),
-            None => panic!("seed {seed}: entry {:?} was acknowledged and is gone", e.position),
+            Some(f) => assert!(
+                f.position.term >= e.position.term && (f.position != e.position || f == e),
+                "seed {seed}"
+            ),
+            None => panic!(
+                "seed {seed}: entry {:?} was acknowledged and is gone",
+                e.position
+            ),
         }
     }
 }

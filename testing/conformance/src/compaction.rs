@@ -9,8 +9,15 @@ use tonic::Code::OutOfRange;
 pub(crate) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
 
 pub(crate) async fn compact(client: &Client, revision: i64) {
-    let request = CompactionRequest { revision, physical: true };
-    client.kv().compact(request).await.unwrap_or_else(|e| panic!("{e}"));
+    let request = CompactionRequest {
+        revision,
+        physical: true,
+    };
+    client
+        .kv()
+        .compact(request)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
 }
 
 /// Below the compacted revision nothing can be read; at it and above, everything.
@@ -25,7 +32,11 @@ pub async fn the_compacted_past_is_gone(client: &Client) {
     }
     for (revision, value) in [(4, "3"), (5, "4"), (0, "4")] {
         let response = range(client, RangeRequest { revision, ..all() }).await;
-        assert_eq!(&response.kvs[0].value[..], value.as_bytes(), "at {revision}");
+        assert_eq!(
+            &response.kvs[0].value[..],
+            value.as_bytes(),
+            "at {revision}"
+        );
     }
 }
 
@@ -34,7 +45,10 @@ pub async fn compacting_twice_or_ahead_is_refused(client: &Client) {
     put(client, "a", "1").await;
     put(client, "a", "2").await;
     compact(client, 2).await;
-    let request = |revision| CompactionRequest { revision, physical: false };
+    let request = |revision| CompactionRequest {
+        revision,
+        physical: false,
+    };
     refused(client.kv().compact(request(2)).await, OutOfRange, COMPACTED);
     refused(client.kv().compact(request(1)).await, OutOfRange, COMPACTED);
     let future = "etcdserver: mvcc: required revision is a future revision";

@@ -9,15 +9,32 @@ use kvorum_proto::mvccpb::KeyValue;
 /// A record's key, value and counters, for comparing.
 pub fn parts(kv: &KeyValue) -> (String, String, i64, i64, i64) {
     let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
-    (text(&kv.key), text(&kv.value), kv.create_revision, kv.mod_revision, kv.version)
+    (
+        text(&kv.key),
+        text(&kv.value),
+        kv.create_revision,
+        kv.mod_revision,
+        kv.version,
+    )
 }
 
-fn record(key: &str, value: &str, create: i64, modified: i64, version: i64) -> (String, String, i64, i64, i64) {
+fn record(
+    key: &str,
+    value: &str,
+    create: i64,
+    modified: i64,
+    version: i64,
+) -> (String, String, i64, i64, i64) {
     (key.to_owned(), value.to_owned(), create, modified, version)
 }
 
 pub(crate) async fn range(client: &Client, request: RangeRequest) -> RangeResponse {
-    client.kv().range(request).await.unwrap_or_else(|e| panic!("{e}")).into_inner()
+    client
+        .kv()
+        .range(request)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"))
+        .into_inner()
 }
 
 pub(crate) fn all() -> RangeRequest {
@@ -33,7 +50,10 @@ pub(crate) fn keys(response: &RangeResponse) -> Vec<String> {
 }
 
 pub(crate) async fn put(client: &Client, key: &str, value: &str) -> i64 {
-    let response = client.put(key, value).await.unwrap_or_else(|e| panic!("{e}"));
+    let response = client
+        .put(key, value)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     response.header.unwrap_or_default().revision
 }
 
@@ -43,7 +63,12 @@ async fn delete(client: &Client, key: &str, range_end: &str, prev_kv: bool) -> D
         range_end: range_end.to_owned().into(),
         prev_kv,
     };
-    client.kv().delete_range(request).await.unwrap_or_else(|e| panic!("{e}")).into_inner()
+    client
+        .kv()
+        .delete_range(request)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"))
+        .into_inner()
 }
 
 /// An empty server is at revision 1; each write counts one.
@@ -55,7 +80,10 @@ pub async fn revisions_count_writes(client: &Client) {
     assert_eq!(put(client, "b", "1").await, 4);
     let found = range(client, all()).await;
     let found: Vec<_> = found.kvs.iter().map(parts).collect();
-    assert_eq!(found, [record("a", "2", 2, 3, 2), record("b", "1", 4, 4, 1)]);
+    assert_eq!(
+        found,
+        [record("a", "2", 2, 3, 2), record("b", "1", 4, 4, 1)]
+    );
 }
 
 /// The header names cluster, member and term, the same in every answer.
@@ -63,7 +91,10 @@ pub async fn headers_are_filled_in(client: &Client) {
     let put = client.put("a", "1").await.unwrap().header.unwrap();
     let got = range(client, all()).await.header.unwrap();
     assert!(put.cluster_id != 0 && put.member_id != 0 && put.raft_term > 0);
-    assert_eq!((put.cluster_id, put.member_id, put.raft_term), (got.cluster_id, got.member_id, got.raft_term));
+    assert_eq!(
+        (put.cluster_id, put.member_id, put.raft_term),
+        (got.cluster_id, got.member_id, got.raft_term)
+    );
 }
 
 /// A deleted and re-created key starts again at version 1.
@@ -123,9 +154,19 @@ pub async fn limits_cut_and_count_goes_on(client: &Client) {
     for key in ["a", "b", "c"] {
         put(client, key, key).await;
     }
-    for (limit, n, more) in [(0, 3, false), (1, 1, true), (2, 2, true), (3, 3, false), (9, 3, false)] {
+    for (limit, n, more) in [
+        (0, 3, false),
+        (1, 1, true),
+        (2, 2, true),
+        (3, 3, false),
+        (9, 3, false),
+    ] {
         let response = range(client, RangeRequest { limit, ..all() }).await;
-        assert_eq!((response.kvs.len(), response.more, response.count), (n, more, 3), "limit {limit}");
+        assert_eq!(
+            (response.kvs.len(), response.more, response.count),
+            (n, more, 3),
+            "limit {limit}"
+        );
     }
 }
 
@@ -133,9 +174,23 @@ pub async fn limits_cut_and_count_goes_on(client: &Client) {
 pub async fn counts_and_keys_only(client: &Client) {
     put(client, "a", "1").await;
     put(client, "b", "2").await;
-    let counted = range(client, RangeRequest { count_only: true, ..all() }).await;
+    let counted = range(
+        client,
+        RangeRequest {
+            count_only: true,
+            ..all()
+        },
+    )
+    .await;
     assert_eq!((counted.count, counted.kvs.len()), (2, 0));
-    let listed = range(client, RangeRequest { keys_only: true, ..all() }).await;
+    let listed = range(
+        client,
+        RangeRequest {
+            keys_only: true,
+            ..all()
+        },
+    )
+    .await;
     let listed: Vec<_> = listed.kvs.iter().map(parts).collect();
     assert_eq!(listed, [record("a", "", 2, 2, 1), record("b", "", 3, 3, 1)]);
 }
@@ -196,12 +251,22 @@ pub async fn keys_and_values_are_bytes(client: &Client) {
     };
     client.kv().put(request).await.unwrap();
     let found = range(client, all()).await;
-    assert_eq!((&found.kvs[0].key[..], &found.kvs[0].value[..]), (&[0xff, 0, 1][..], &[][..]));
+    assert_eq!(
+        (&found.kvs[0].key[..], &found.kvs[0].value[..]),
+        (&[0xff, 0, 1][..], &[][..])
+    );
 }
 
 /// A member's own state can be read without asking the others.
 pub async fn serializable_reads_work(client: &Client) {
     put(client, "a", "1").await;
-    let response = range(client, RangeRequest { serializable: true, ..all() }).await;
+    let response = range(
+        client,
+        RangeRequest {
+            serializable: true,
+            ..all()
+        },
+    )
+    .await;
     assert_eq!(keys(&response), ["a"]);
 }

@@ -11,7 +11,12 @@ use kvorum_proto::etcdserverpb::{
 
 async fn grant(client: &Client, id: i64, ttl: i64) -> LeaseGrantResponse {
     let request = LeaseGrantRequest { id, ttl };
-    client.lease().lease_grant(request).await.unwrap_or_else(|e| panic!("{e}")).into_inner()
+    client
+        .lease()
+        .lease_grant(request)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"))
+        .into_inner()
 }
 
 async fn put(client: &Client, key: &str, lease: i64) -> i64 {
@@ -21,19 +26,37 @@ async fn put(client: &Client, key: &str, lease: i64) -> i64 {
         lease,
         ..PutRequest::default()
     };
-    let response = client.kv().put(request).await.unwrap_or_else(|e| panic!("{e}")).into_inner();
+    let response = client
+        .kv()
+        .put(request)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"))
+        .into_inner();
     response.header.unwrap_or_default().revision
 }
 
 async fn left(client: &Client, id: i64) -> LeaseTimeToLiveResponse {
     let request = LeaseTimeToLiveRequest { id, keys: true };
-    client.lease().lease_time_to_live(request).await.unwrap_or_else(|e| panic!("{e}")).into_inner()
+    client
+        .lease()
+        .lease_time_to_live(request)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"))
+        .into_inner()
 }
 
 async fn keep_alive(client: &Client, id: i64) -> LeaseKeepAliveResponse {
     let once = tokio_stream::once(LeaseKeepAliveRequest { id });
-    let stream = client.lease().lease_keep_alive(once).await.unwrap_or_else(|e| panic!("{e}"));
-    let message = stream.into_inner().message().await.unwrap_or_else(|e| panic!("{e}"));
+    let stream = client
+        .lease()
+        .lease_keep_alive(once)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
+    let message = stream
+        .into_inner()
+        .message()
+        .await
+        .unwrap_or_else(|e| panic!("{e}"));
     message.unwrap_or_else(|| panic!("no answer"))
 }
 
@@ -44,7 +67,12 @@ pub async fn granting_gives_an_id(client: &Client) {
     let picked = grant(client, 0, 60).await;
     assert!(picked.id > 0);
     assert_eq!(picked.header.unwrap().revision, 1);
-    let listed = client.lease().lease_leases(LeaseLeasesRequest {}).await.unwrap().into_inner();
+    let listed = client
+        .lease()
+        .lease_leases(LeaseLeasesRequest {})
+        .await
+        .unwrap()
+        .into_inner();
     let mut listed: Vec<i64> = listed.leases.iter().map(|l| l.id).collect();
     listed.sort_unstable();
     let mut expected = vec![42, picked.id];
@@ -67,7 +95,12 @@ pub async fn revoking_deletes_the_keys(client: &Client) {
     put(client, "c", 0).await;
     let mut watching = Watching::open(client).await;
     watching.create(watcher("\0", "\0")).await;
-    let revoked = client.lease().lease_revoke(LeaseRevokeRequest { id: 1 }).await.unwrap().into_inner();
+    let revoked = client
+        .lease()
+        .lease_revoke(LeaseRevokeRequest { id: 1 })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(revoked.header.unwrap().revision, 5);
     assert_eq!(watching.events(2).await, ["DELETE a=@5", "DELETE b=@5"]);
     assert_eq!(keys(&range(client, all()).await), ["c"]);
@@ -76,7 +109,12 @@ pub async fn revoking_deletes_the_keys(client: &Client) {
 /// Revoking a lease without keys is no write.
 pub async fn revoking_nothing_keeps_the_revision(client: &Client) {
     grant(client, 1, 60).await;
-    let revoked = client.lease().lease_revoke(LeaseRevokeRequest { id: 1 }).await.unwrap().into_inner();
+    let revoked = client
+        .lease()
+        .lease_revoke(LeaseRevokeRequest { id: 1 })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(revoked.header.unwrap().revision, 1);
 }
 
@@ -84,10 +122,19 @@ pub async fn revoking_nothing_keeps_the_revision(client: &Client) {
 pub async fn keys_move_between_leases(client: &Client) {
     grant(client, 1, 60).await;
     grant(client, 2, 60).await;
-    for (lease, first, second) in [(1, vec!["a"], vec![]), (2, vec![], vec!["a"]), (0, vec![], vec![])] {
+    for (lease, first, second) in [
+        (1, vec!["a"], vec![]),
+        (2, vec![], vec!["a"]),
+        (0, vec![], vec![]),
+    ] {
         put(client, "a", lease).await;
         for (id, expected) in [(1, first), (2, second)] {
-            let held: Vec<String> = left(client, id).await.keys.iter().map(|k| String::from_utf8_lossy(k).into_owned()).collect();
+            let held: Vec<String> = left(client, id)
+                .await
+                .keys
+                .iter()
+                .map(|k| String::from_utf8_lossy(k).into_owned())
+                .collect();
             assert_eq!(held, expected, "lease {id} after a put with {lease}");
         }
     }

@@ -4,6 +4,12 @@
 //! 3.7 does, to the letter of its error texts. `tests/` runs all of them against
 //! a real etcd and against kvorum-node.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 pub mod compaction;
 pub mod errors;
 pub mod kv;

@@ -7,7 +7,12 @@ use kvorum_proto::etcdserverpb::{AlarmRequest, MemberListRequest};
 pub async fn the_member_is_listed(client: &Client) {
     for linearizable in [true, false] {
         let request = MemberListRequest { linearizable };
-        let listed = client.cluster().member_list(request).await.unwrap().into_inner();
+        let listed = client
+            .cluster()
+            .member_list(request)
+            .await
+            .unwrap()
+            .into_inner();
         let [member] = &listed.members[..] else {
             panic!("{listed:?}");
         };
@@ -22,7 +27,10 @@ pub async fn status_is_told(client: &Client) {
     client.put("a", "1").await.unwrap();
     let status = client.status().await.unwrap();
     let header = status.header.unwrap();
-    assert_eq!((status.leader, header.revision, status.is_learner), (header.member_id, 2, false));
+    assert_eq!(
+        (status.leader, header.revision, status.is_learner),
+        (header.member_id, 2, false)
+    );
     assert!(status.version.starts_with("3."), "{}", status.version);
     assert!(status.raft_term > 0 && status.raft_index >= status.raft_applied_index);
     assert!(status.raft_applied_index > 0 && status.db_size > 0);
@@ -31,7 +39,11 @@ pub async fn status_is_told(client: &Client) {
 
 /// No alarm is on.
 pub async fn no_alarm_is_on(client: &Client) {
-    let alarms = client.maintenance().alarm(AlarmRequest::default()).await.unwrap();
+    let alarms = client
+        .maintenance()
+        .alarm(AlarmRequest::default())
+        .await
+        .unwrap();
     assert!(alarms.into_inner().alarms.is_empty());
 }
 
@@ -41,6 +53,9 @@ pub async fn insisting_on_a_leader_is_served(client: &Client) {
         key: b"a".as_slice().into(),
         ..kvorum_proto::etcdserverpb::RangeRequest::default()
     });
-    request.metadata_mut().insert("hasleader", tonic::metadata::MetadataValue::from_static("true"));
+    request.metadata_mut().insert(
+        "hasleader",
+        tonic::metadata::MetadataValue::from_static("true"),
+    );
     client.kv().range(request).await.unwrap();
 }

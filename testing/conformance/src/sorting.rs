@@ -36,17 +36,35 @@ pub async fn every_target_sorts(client: &Client) {
         (SortTarget::Value, "cba"),
     ] {
         let descending: String = ascending.chars().rev().collect();
-        assert_eq!(sorted(client, target, SortOrder::Ascend, 0).await, ascending, "{target:?}");
-        assert_eq!(sorted(client, target, SortOrder::None, 0).await, ascending, "{target:?}");
-        assert_eq!(sorted(client, target, SortOrder::Descend, 0).await, descending, "{target:?}");
+        assert_eq!(
+            sorted(client, target, SortOrder::Ascend, 0).await,
+            ascending,
+            "{target:?}"
+        );
+        assert_eq!(
+            sorted(client, target, SortOrder::None, 0).await,
+            ascending,
+            "{target:?}"
+        );
+        assert_eq!(
+            sorted(client, target, SortOrder::Descend, 0).await,
+            descending,
+            "{target:?}"
+        );
     }
 }
 
 /// A limit applies after sorting.
 pub async fn limits_apply_after_sorting(client: &Client) {
     fill(client).await;
-    assert_eq!(sorted(client, SortTarget::Mod, SortOrder::Descend, 1).await, "b");
-    assert_eq!(sorted(client, SortTarget::Key, SortOrder::Descend, 2).await, "cb");
+    assert_eq!(
+        sorted(client, SortTarget::Mod, SortOrder::Descend, 1).await,
+        "b"
+    );
+    assert_eq!(
+        sorted(client, SortTarget::Key, SortOrder::Descend, 2).await,
+        "cb"
+    );
 }
 
 /// Revision filters drop records; the count ignores them; limits apply afterwards.
@@ -57,12 +75,26 @@ pub async fn revision_filters_drop_records(client: &Client) {
         assert_eq!(response.count, 3);
         (keys(&response).concat(), response.more)
     };
-    let request = RangeRequest { min_mod_revision: 6, ..all() };
+    let request = RangeRequest {
+        min_mod_revision: 6,
+        ..all()
+    };
     assert_eq!(filtered(request).await, ("bc".to_owned(), false));
-    let request = RangeRequest { max_mod_revision: 5, ..all() };
+    let request = RangeRequest {
+        max_mod_revision: 5,
+        ..all()
+    };
     assert_eq!(filtered(request).await, ("a".to_owned(), false));
-    let request = RangeRequest { min_create_revision: 3, max_create_revision: 3, ..all() };
+    let request = RangeRequest {
+        min_create_revision: 3,
+        max_create_revision: 3,
+        ..all()
+    };
     assert_eq!(filtered(request).await, ("b".to_owned(), false));
-    let request = RangeRequest { min_create_revision: 3, limit: 1, ..all() };
+    let request = RangeRequest {
+        min_create_revision: 3,
+        limit: 1,
+        ..all()
+    };
     assert_eq!(filtered(request).await, ("a".to_owned(), true));
 }

@@ -12,7 +12,9 @@ use kvorum_proto::etcdserverpb::{
 use tonic::Code::{InvalidArgument, OutOfRange};
 
 fn op(request: request_op::Request) -> RequestOp {
-    RequestOp { request: Some(request) }
+    RequestOp {
+        request: Some(request),
+    }
 }
 
 fn put_op(key: &str, value: &str) -> RequestOp {
@@ -31,11 +33,13 @@ fn get_op(key: &str) -> RequestOp {
 }
 
 fn delete_op(key: &str, end: &str) -> RequestOp {
-    op(request_op::Request::RequestDeleteRange(DeleteRangeRequest {
-        key: key.to_owned().into(),
-        range_end: end.to_owned().into(),
-        prev_kv: false,
-    }))
+    op(request_op::Request::RequestDeleteRange(
+        DeleteRangeRequest {
+            key: key.to_owned().into(),
+            range_end: end.to_owned().into(),
+            prev_kv: false,
+        },
+    ))
 }
 
 fn nested_op(txn: TxnRequest) -> RequestOp {
@@ -60,7 +64,12 @@ fn compare(key: &str, target: TargetUnion, result: CompareResult) -> Compare {
 }
 
 async fn run(client: &Client, txn: TxnRequest) -> TxnResponse {
-    client.kv().txn(txn).await.unwrap_or_else(|e| panic!("{e}")).into_inner()
+    client
+        .kv()
+        .txn(txn)
+        .await
+        .unwrap_or_else(|e| panic!("{e}"))
+        .into_inner()
 }
 
 async fn holds(client: &Client, compare: Compare) -> bool {
@@ -72,14 +81,18 @@ async fn holds(client: &Client, compare: Compare) -> bool {
 }
 
 fn then(success: Vec<RequestOp>) -> TxnRequest {
-    TxnRequest { success, ..TxnRequest::default() }
+    TxnRequest {
+        success,
+        ..TxnRequest::default()
+    }
 }
 
 fn value_of(response: &TxnResponse, at: usize) -> Option<String> {
     match response.responses.get(at)?.response.as_ref()? {
-        response_op::Response::ResponseRange(r) => {
-            r.kvs.first().map(|kv| String::from_utf8_lossy(&kv.value).into_owned())
-        }
+        response_op::Response::ResponseRange(r) => r
+            .kvs
+            .first()
+            .map(|kv| String::from_utf8_lossy(&kv.value).into_owned()),
         _ => None,
     }
 }
@@ -105,7 +118,11 @@ pub async fn every_comparison_holds_or_not(client: &Client) {
                 (CompareResult::Less, actual < n),
             ] {
                 let compare = compare("a", target.clone(), result);
-                assert_eq!(holds(client, compare).await, expected, "{name} {result:?} {n}");
+                assert_eq!(
+                    holds(client, compare).await,
+                    expected,
+                    "{name} {result:?} {n}"
+                );
             }
         }
     }
@@ -117,7 +134,11 @@ pub async fn every_comparison_holds_or_not(client: &Client) {
             (CompareResult::Less, "m" < value),
         ] {
             let compare = compare("a", TargetUnion::Value(value.to_owned().into()), result);
-            assert_eq!(holds(client, compare).await, expected, "value {result:?} {value}");
+            assert_eq!(
+                holds(client, compare).await,
+                expected,
+                "value {result:?} {value}"
+            );
         }
     }
 }
@@ -131,7 +152,10 @@ pub async fn a_missing_key_compares_as_zeroes(client: &Client) {
     assert!(!holds(client, compare("x", TargetUnion::Version(1), equal)).await);
     for result in [equal, CompareResult::NotEqual, CompareResult::Less] {
         let value = TargetUnion::Value(b"".as_slice().into());
-        assert!(!holds(client, compare("x", value, result)).await, "{result:?}");
+        assert!(
+            !holds(client, compare("x", value, result)).await,
+            "{result:?}"
+        );
     }
 }
 
@@ -146,8 +170,20 @@ pub async fn range_comparisons_hold_for_all_or_not(client: &Client) {
     };
     let value = TargetUnion::Value(b"x".as_slice().into());
     assert!(holds(client, all_of(value, CompareResult::Equal)).await);
-    assert!(!holds(client, all_of(TargetUnion::Version(1), CompareResult::Equal)).await);
-    assert!(holds(client, all_of(TargetUnion::Version(0), CompareResult::Greater)).await);
+    assert!(
+        !holds(
+            client,
+            all_of(TargetUnion::Version(1), CompareResult::Equal)
+        )
+        .await
+    );
+    assert!(
+        holds(
+            client,
+            all_of(TargetUnion::Version(0), CompareResult::Greater)
+        )
+        .await
+    );
 }
 
 /// All comparisons must hold for the first branch; its writes are one revision.
@@ -160,7 +196,10 @@ pub async fn a_branch_is_one_revision(client: &Client) {
     };
     let done = run(client, txn.clone()).await;
     assert!(done.succeeded);
-    assert_eq!((done.header.unwrap().revision, done.responses.len()), (3, 3));
+    assert_eq!(
+        (done.header.unwrap().revision, done.responses.len()),
+        (3, 3)
+    );
     let found = range(client, all()).await;
     assert_eq!(keys(&found), ["b", "c"]);
     assert!(found.kvs.iter().all(|kv| kv.mod_revision == 3));
@@ -172,7 +211,17 @@ pub async fn a_branch_is_one_revision(client: &Client) {
 /// Operations see what the same transaction did before them.
 pub async fn operations_see_earlier_ones(client: &Client) {
     put(client, "a", "old").await;
-    let done = run(client, then(vec![get_op("a"), put_op("a", "new"), get_op("a"), delete_op("b", "c"), get_op("b")])).await;
+    let done = run(
+        client,
+        then(vec![
+            get_op("a"),
+            put_op("a", "new"),
+            get_op("a"),
+            delete_op("b", "c"),
+            get_op("b"),
+        ]),
+    )
+    .await;
     assert_eq!(value_of(&done, 0).as_deref(), Some("old"));
     assert_eq!(value_of(&done, 2).as_deref(), Some("new"));
     assert_eq!(value_of(&done, 4), None);
@@ -182,7 +231,10 @@ pub async fn operations_see_earlier_ones(client: &Client) {
 pub async fn reading_keeps_the_revision(client: &Client) {
     put(client, "a", "1").await;
     let done = run(client, then(vec![get_op("a")])).await;
-    assert_eq!((done.header.unwrap().revision, value_of(&done, 0).as_deref()), (2, Some("1")));
+    assert_eq!(
+        (done.header.unwrap().revision, value_of(&done, 0).as_deref()),
+        (2, Some("1"))
+    );
     assert_eq!(put(client, "a", "2").await, 3);
 }
 
@@ -225,9 +277,17 @@ pub async fn colliding_writes_are_refused(client: &Client) {
 /// There is a most of operations, counted along the nesting.
 pub async fn too_many_operations_are_refused(client: &Client) {
     let text = "etcdserver: too many operations in txn request";
-    let many = |n: usize| (0..n).map(|i| put_op(&format!("k{i}"), "1")).collect::<Vec<_>>();
+    let many = |n: usize| {
+        (0..n)
+            .map(|i| put_op(&format!("k{i}"), "1"))
+            .collect::<Vec<_>>()
+    };
     run(client, then(many(128))).await;
-    refused(client.kv().txn(then(many(129))).await, InvalidArgument, text);
+    refused(
+        client.kv().txn(then(many(129))).await,
+        InvalidArgument,
+        text,
+    );
     let mut outer: Vec<RequestOp> = (0..99).map(|i| put_op(&format!("o{i}"), "1")).collect();
     outer.push(nested_op(then(many(29))));
     refused(client.kv().txn(then(outer)).await, InvalidArgument, text);
@@ -236,16 +296,28 @@ pub async fn too_many_operations_are_refused(client: &Client) {
 /// Wrong operations are refused as they are outside a transaction.
 pub async fn wrong_operations_are_refused(client: &Client) {
     let empty_key = "etcdserver: key is not provided";
-    for ops in [vec![put_op("", "1")], vec![get_op("")], vec![delete_op("", "")]] {
+    for ops in [
+        vec![put_op("", "1")],
+        vec![get_op("")],
+        vec![delete_op("", "")],
+    ] {
         refused(client.kv().txn(then(ops)).await, InvalidArgument, empty_key);
     }
     let nothing = then(vec![RequestOp { request: None }]);
-    refused(client.kv().txn(nothing).await, InvalidArgument, "etcdserver: key not found");
+    refused(
+        client.kv().txn(nothing).await,
+        InvalidArgument,
+        "etcdserver: key not found",
+    );
     let compare_nothing = TxnRequest {
         compare: vec![compare("", TargetUnion::Version(0), CompareResult::Equal)],
         ..TxnRequest::default()
     };
-    refused(client.kv().txn(compare_nothing).await, InvalidArgument, empty_key);
+    refused(
+        client.kv().txn(compare_nothing).await,
+        InvalidArgument,
+        empty_key,
+    );
 }
 
 /// A read that cannot be answered refuses the whole transaction before any write.

@@ -5,7 +5,9 @@ use crate::kv::put;
 use crate::watching::{Watching, short, watcher};
 use kvorum_processes::Client;
 use kvorum_proto::etcdserverpb::watch_create_request::FilterType;
-use kvorum_proto::etcdserverpb::{PutRequest, RequestOp, TxnRequest, WatchCreateRequest, request_op};
+use kvorum_proto::etcdserverpb::{
+    PutRequest, RequestOp, TxnRequest, WatchCreateRequest, request_op,
+};
 
 /// Changes come in order, each with its revision; a deletion carries key and revision only.
 pub async fn changes_come_in_order(client: &Client) {
@@ -16,7 +18,10 @@ pub async fn changes_come_in_order(client: &Client) {
     put(client, "b", "1").await;
     put(client, "a", "2").await;
     client.delete("a").await.unwrap();
-    assert_eq!(watching.events(3).await, ["PUT a=1@2", "PUT a=2@4", "DELETE a=@5"]);
+    assert_eq!(
+        watching.events(3).await,
+        ["PUT a=1@2", "PUT a=2@4", "DELETE a=@5"]
+    );
     watching.quiet().await;
 }
 
@@ -30,7 +35,12 @@ pub async fn ranges_are_watched(client: &Client) {
         ("", "\0", "abcd"),
     ] {
         let mut watching = Watching::open(client).await;
-        let now = watching.create(watcher(key, end)).await.header.unwrap().revision;
+        let now = watching
+            .create(watcher(key, end))
+            .await
+            .header
+            .unwrap()
+            .revision;
         for name in ["a", "b", "c", "d"] {
             put(client, name, "x").await;
         }
@@ -48,8 +58,16 @@ pub async fn the_past_is_replayed(client: &Client) {
     }
     client.delete("a").await.unwrap();
     let mut watching = Watching::open(client).await;
-    watching.create(WatchCreateRequest { start_revision: 3, ..watcher("a", "") }).await;
-    assert_eq!(watching.events(3).await, ["PUT a=2@3", "PUT a=3@4", "DELETE a=@5"]);
+    watching
+        .create(WatchCreateRequest {
+            start_revision: 3,
+            ..watcher("a", "")
+        })
+        .await;
+    assert_eq!(
+        watching.events(3).await,
+        ["PUT a=2@3", "PUT a=3@4", "DELETE a=@5"]
+    );
     put(client, "a", "4").await;
     assert_eq!(watching.events(1).await, ["PUT a=4@6"]);
 }
@@ -57,7 +75,12 @@ pub async fn the_past_is_replayed(client: &Client) {
 /// A watcher may begin in the future, and sees nothing older.
 pub async fn the_future_is_waited_for(client: &Client) {
     let mut watching = Watching::open(client).await;
-    watching.create(WatchCreateRequest { start_revision: 4, ..watcher("a", "") }).await;
+    watching
+        .create(WatchCreateRequest {
+            start_revision: 4,
+            ..watcher("a", "")
+        })
+        .await;
     for value in ["1", "2", "3", "4"] {
         put(client, "a", value).await;
     }
@@ -90,24 +113,40 @@ pub async fn one_revision_is_one_response(client: &Client) {
 pub async fn previous_records_come_along(client: &Client) {
     put(client, "a", "1").await;
     let mut watching = Watching::open(client).await;
-    watching.create(WatchCreateRequest { prev_kv: true, ..watcher("a", "c") }).await;
+    watching
+        .create(WatchCreateRequest {
+            prev_kv: true,
+            ..watcher("a", "c")
+        })
+        .await;
     put(client, "a", "2").await;
     client.delete("a").await.unwrap();
     put(client, "b", "1").await;
     let mut before = Vec::new();
     while before.len() < 3 {
         for event in watching.next().await.events {
-            before.push(event.prev_kv.map(|kv| (String::from_utf8_lossy(&kv.value).into_owned(), kv.mod_revision)));
+            before.push(event.prev_kv.map(|kv| {
+                (
+                    String::from_utf8_lossy(&kv.value).into_owned(),
+                    kv.mod_revision,
+                )
+            }));
         }
     }
-    assert_eq!(before, [Some(("1".to_owned(), 2)), Some(("2".to_owned(), 3)), None]);
+    assert_eq!(
+        before,
+        [Some(("1".to_owned(), 2)), Some(("2".to_owned(), 3)), None]
+    );
 }
 
 /// Puts or deletions can be left out.
 pub async fn filters_leave_out(client: &Client) {
     for (filter, expected) in [(FilterType::Noput, "DELETE"), (FilterType::Nodelete, "PUT")] {
         let mut watching = Watching::open(client).await;
-        let request = WatchCreateRequest { filters: vec![filter.into()], ..watcher("a", "") };
+        let request = WatchCreateRequest {
+            filters: vec![filter.into()],
+            ..watcher("a", "")
+        };
         watching.create(request).await;
         put(client, "a", "1").await;
         client.delete("a").await.unwrap();
@@ -124,12 +163,22 @@ pub async fn a_compacted_start_is_cancelled(client: &Client) {
     }
     compact(client, 4).await;
     let mut watching = Watching::open(client).await;
-    let created = watching.create(WatchCreateRequest { start_revision: 2, ..watcher("a", "") }).await;
+    let created = watching
+        .create(WatchCreateRequest {
+            start_revision: 2,
+            ..watcher("a", "")
+        })
+        .await;
     let cancelled = watching.next().await;
     assert_eq!(cancelled.watch_id, created.watch_id);
     assert_eq!((cancelled.canceled, cancelled.compact_revision), (true, 4));
     // The stream itself goes on.
-    watching.create(WatchCreateRequest { start_revision: 4, ..watcher("a", "") }).await;
+    watching
+        .create(WatchCreateRequest {
+            start_revision: 4,
+            ..watcher("a", "")
+        })
+        .await;
     assert_eq!(watching.events(2).await, ["PUT a=3@4", "PUT a=4@5"]);
 }
 
@@ -137,12 +186,18 @@ pub async fn a_compacted_start_is_cancelled(client: &Client) {
 pub async fn watchers_have_ids(client: &Client) {
     let mut watching = Watching::open(client).await;
     assert_eq!(watching.create(watcher("a", "")).await.watch_id, 0);
-    let own = WatchCreateRequest { watch_id: 7, ..watcher("b", "") };
+    let own = WatchCreateRequest {
+        watch_id: 7,
+        ..watcher("b", "")
+    };
     assert_eq!(watching.create(own.clone()).await.watch_id, 7);
     assert_eq!(watching.create(watcher("c", "")).await.watch_id, 1);
     let twice = watching.create(own).await;
     assert_eq!((twice.watch_id, twice.canceled), (-1, true));
-    assert_eq!(twice.cancel_reason, "mvcc: duplicate watch ID provided on the WatchStream");
+    assert_eq!(
+        twice.cancel_reason,
+        "mvcc: duplicate watch ID provided on the WatchStream"
+    );
     put(client, "b", "1").await;
     let seen = watching.next().await;
     assert_eq!((seen.watch_id, seen.events.len()), (7, 1));
@@ -156,7 +211,14 @@ pub async fn watchers_can_be_cancelled(client: &Client) {
     watching.cancel(99).await;
     watching.cancel(first).await;
     let cancelled = watching.next().await;
-    assert_eq!((cancelled.watch_id, cancelled.canceled, cancelled.cancel_reason.as_str()), (first, true, ""));
+    assert_eq!(
+        (
+            cancelled.watch_id,
+            cancelled.canceled,
+            cancelled.cancel_reason.as_str()
+        ),
+        (first, true, "")
+    );
     put(client, "a", "1").await;
     let seen = watching.next().await;
     assert!(seen.watch_id != first, "{seen:?}");
@@ -179,7 +241,14 @@ pub async fn progress_is_told_when_asked(client: &Client) {
     assert_eq!(watching.events(1).await, ["PUT a=1@2"]);
     watching.progress().await;
     let note = watching.next().await;
-    assert_eq!((note.watch_id, note.events.len(), note.header.unwrap().revision), (-1, 0, 3));
+    assert_eq!(
+        (
+            note.watch_id,
+            note.events.len(),
+            note.header.unwrap().revision
+        ),
+        (-1, 0, 3)
+    );
 }
 
 /// A large revision comes in marked parts to who asked for it.
@@ -189,7 +258,11 @@ pub async fn large_revisions_come_in_fragments(client: &Client) {
         put(client, key, &value).await;
     }
     let mut watching = Watching::open(client).await;
-    let request = WatchCreateRequest { start_revision: 2, fragment: true, ..watcher("a", "b") };
+    let request = WatchCreateRequest {
+        start_revision: 2,
+        fragment: true,
+        ..watcher("a", "b")
+    };
     watching.create(request).await;
     let mut events = 0;
     let mut parts = 0;

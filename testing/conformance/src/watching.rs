@@ -39,7 +39,13 @@ pub fn watcher(key: &str, range_end: &str) -> WatchCreateRequest {
 pub fn short(event: &Event) -> String {
     let kv = event.kv.clone().unwrap_or_default();
     let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
-    format!("{} {}={}@{}", event.r#type().as_str_name(), text(&kv.key), text(&kv.value), kv.mod_revision)
+    format!(
+        "{} {}={}@{}",
+        event.r#type().as_str_name(),
+        text(&kv.key),
+        text(&kv.value),
+        kv.mod_revision
+    )
 }
 
 impl Watching {
@@ -49,7 +55,9 @@ impl Watching {
         let mut watch = client.watch();
         Self {
             requests,
-            opening: Some(tokio::spawn(async move { watch.watch(ReceiverStream::new(rx)).await })),
+            opening: Some(tokio::spawn(async move {
+                watch.watch(ReceiverStream::new(rx)).await
+            })),
             responses: None,
         }
     }
@@ -66,7 +74,9 @@ impl Watching {
     }
 
     async fn ask(&self, request: RequestUnion) {
-        let request = WatchRequest { request_union: Some(request) };
+        let request = WatchRequest {
+            request_union: Some(request),
+        };
         let _ = self.requests.send(request).await;
     }
 
@@ -77,18 +87,23 @@ impl Watching {
     pub async fn create(&mut self, request: WatchCreateRequest) -> WatchResponse {
         self.ask(RequestUnion::CreateRequest(request)).await;
         let response = self.next().await;
-        assert!(response.created && response.events.is_empty(), "{response:?}");
+        assert!(
+            response.created && response.events.is_empty(),
+            "{response:?}"
+        );
         response
     }
 
     /// Asks to end a watcher.
     pub async fn cancel(&mut self, watch_id: i64) {
-        self.ask(RequestUnion::CancelRequest(WatchCancelRequest { watch_id })).await;
+        self.ask(RequestUnion::CancelRequest(WatchCancelRequest { watch_id }))
+            .await;
     }
 
     /// Asks for a note of progress.
     pub async fn progress(&mut self) {
-        self.ask(RequestUnion::ProgressRequest(WatchProgressRequest {})).await;
+        self.ask(RequestUnion::ProgressRequest(WatchProgressRequest {}))
+            .await;
     }
 
     /// The next response.
@@ -98,7 +113,8 @@ impl Watching {
     pub async fn next(&mut self) -> WatchResponse {
         let next = tokio::time::timeout(SOON, self.message()).await;
         let next = next.unwrap_or_else(|_| panic!("nothing came"));
-        next.unwrap_or_else(|e| panic!("{e}")).unwrap_or_else(|| panic!("the stream ended"))
+        next.unwrap_or_else(|e| panic!("{e}"))
+            .unwrap_or_else(|| panic!("the stream ended"))
     }
 
     /// The next `n` events in short, over however many responses.

@@ -1,6 +1,12 @@
 //! Goal: kvorum-node answers as etcd does.
 //! Method: every case of the suite, on a fresh one-member server of each kind.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use kvorum_conformance as suite;
 use kvorum_processes::{Cluster, Program};
 

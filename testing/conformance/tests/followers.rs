@@ -1,6 +1,12 @@
 //! Goal: a member that does not lead answers as the leader does.
 //! Method: cases of the suite against a follower of three members.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use kvorum_conformance as suite;
 use kvorum_processes::{Client, Cluster, Program};
 

@@ -94,7 +94,10 @@ impl Client {
     /// The server's.
     pub async fn get(&self, key: &str) -> Result<Option<String>, Status> {
         let response = self.range(key, "").await?;
-        let value = response.kvs.first().map(|kv| String::from_utf8_lossy(&kv.value).into_owned());
+        let value = response
+            .kvs
+            .first()
+            .map(|kv| String::from_utf8_lossy(&kv.value).into_owned());
         Ok(value)
     }
 
@@ -128,7 +131,11 @@ impl Client {
     /// # Errors
     /// The server's.
     pub async fn status(&self) -> Result<StatusResponse, Status> {
-        Ok(self.maintenance().status(StatusRequest {}).await?.into_inner())
+        Ok(self
+            .maintenance()
+            .status(StatusRequest {})
+            .await?
+            .into_inner())
     }
 
     /// Puts a key, trying again until it works.

@@ -127,7 +127,12 @@ impl Member {
                 self.child = None;
                 return status;
             }
-            assert!(Instant::now() < until, "{} still runs; it printed:\n{}", self.name, self.printed());
+            assert!(
+                Instant::now() < until,
+                "{} still runs; it printed:\n{}",
+                self.name,
+                self.printed()
+            );
             tokio::time::sleep(POLL).await;
         }
     }
@@ -170,11 +175,15 @@ impl Cluster {
     /// If no directory can be made.
     #[must_use]
     pub fn lay_out(program: &Program, size: u8, flags: &[&str]) -> Self {
-        let directory = tempfile::Builder::new().prefix("kvorum-processes-").tempdir();
+        let directory = tempfile::Builder::new()
+            .prefix("kvorum-processes-")
+            .tempdir();
         let directory = directory.unwrap_or_else(|e| panic!("no temporary directory: {e}"));
         let (a, b) = block();
         let address = |i: u8| format!("127.{a}.{b}.{i}");
-        let all: Vec<String> = (1..=size).map(|i| format!("m{i}=http://{}:2380", address(i))).collect();
+        let all: Vec<String> = (1..=size)
+            .map(|i| format!("m{i}=http://{}:2380", address(i)))
+            .collect();
         let member = |i: u8| {
             let (name, host) = (format!("m{i}"), address(i));
             let data_dir = directory.path().join(&name);
@@ -213,7 +222,9 @@ impl Cluster {
     pub async fn start(program: &Program, size: u8, flags: &[&str]) -> Self {
         let mut cluster = Self::lay_out(program, size, flags);
         for member in &mut cluster.members {
-            member.start().unwrap_or_else(|e| panic!("{} does not start: {e}", program.name()));
+            member
+                .start()
+                .unwrap_or_else(|e| panic!("{} does not start: {e}", program.name()));
         }
         cluster.wait_ready().await;
         cluster
@@ -255,7 +266,11 @@ impl Cluster {
             if listed.is_ok_and(|l| l.into_inner().members.iter().all(|m| !m.name.is_empty())) {
                 return;
             }
-            assert!(Instant::now() < until, "members do not register: {}", self.printed());
+            assert!(
+                Instant::now() < until,
+                "members do not register: {}",
+                self.printed()
+            );
             tokio::time::sleep(POLL).await;
         }
     }
@@ -300,7 +315,12 @@ impl Cluster {
             let text = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
             // The name in parentheses may hold spaces; the numbers follow it.
             let numbers = text.rsplit_once(')').map_or("", |(_, rest)| rest);
-            let fields: Vec<u64> = numbers.split_whitespace().skip(11).take(2).filter_map(|n| n.parse().ok()).collect();
+            let fields: Vec<u64> = numbers
+                .split_whitespace()
+                .skip(11)
+                .take(2)
+                .filter_map(|n| n.parse().ok())
+                .collect();
             ticks += fields.iter().sum::<u64>();
         }
         // Linux counts in hundredths of a second for every program.
@@ -321,7 +341,10 @@ impl Drop for Cluster {
             && let Some(directory) = self.directory.take()
         {
             let kept = directory.keep();
-            eprintln!("the members' directories and logs are kept in {}", kept.display());
+            eprintln!(
+                "the members' directories and logs are kept in {}",
+                kept.display()
+            );
         }
     }
 }

@@ -4,6 +4,12 @@
 //! usual ports, so that tests can run side by side. Programs are found by
 //! environment: `KVORUM_NODE_BIN`, `KVORUM_ETCD_BIN`; `cargo xtask test` sets both.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 pub mod client;
 pub mod cluster;
 pub mod limits;

@@ -65,7 +65,11 @@ impl Load {
     pub async fn more(&self, n: usize, limit: Duration) {
         let (goal, until) = (self.count() + n, Instant::now() + limit);
         while self.count() < goal {
-            assert!(Instant::now() < until, "only {} of {goal} writes", self.count());
+            assert!(
+                Instant::now() < until,
+                "only {} of {goal} writes",
+                self.count()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -76,7 +80,10 @@ impl Load {
         for writer in self.writers {
             let _ = writer.await;
         }
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = self
+            .seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         Outcome {
             acknowledged: std::mem::take(&mut seen.acknowledged),
             failed: seen.failed,
@@ -106,7 +113,9 @@ async fn write(w: usize, endpoints: Vec<String>, seen: Arc<Mutex<Seen>>, stop: A
 }
 
 fn note(seen: &Mutex<Seen>, worked: bool, key: String, value: String) {
-    let mut seen = seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut seen = seen
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if !worked {
         seen.failed += 1;
         return;

@@ -2,6 +2,12 @@
 //! port get a clear refusal, and nothing is changed or lost.
 //! Method: real processes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use kvorum_processes::limits::READY_TIMEOUT;
 use kvorum_processes::{Cluster, Program};
 use std::io::Write;
@@ -11,7 +17,10 @@ use std::process::Command;
 use std::time::Duration;
 
 fn run(flags: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(Program::kvorum().path()).args(flags).output().unwrap();
+    let output = Command::new(Program::kvorum().path())
+        .args(flags)
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     (output.status.code(), text)
 }
@@ -22,7 +31,10 @@ fn a_wrong_flag_exits_with_2_and_names_it() {
         (&["--no-such-flag"][..], "--no-such-flag"),
         (&["--election-timeout=5"], "election-timeout"),
         (&["--listen-client-urls=ftp://x:1"], "http://host:port"),
-        (&["--initial-cluster=a=http://127.0.0.1:1"], "must list this member"),
+        (
+            &["--initial-cluster=a=http://127.0.0.1:1"],
+            "must list this member",
+        ),
     ] {
         let (code, text) = run(flags);
         assert_eq!(code, Some(2), "{flags:?}: {text}");
@@ -32,7 +44,11 @@ fn a_wrong_flag_exits_with_2_and_names_it() {
 
 #[test]
 fn an_unusable_directory_exits_with_1_and_names_it() {
-    let (code, text) = run(&["--data-dir=/proc/no/such", "--name=a", "--initial-advertise-peer-urls=http://127.0.0.1:1"]);
+    let (code, text) = run(&[
+        "--data-dir=/proc/no/such",
+        "--name=a",
+        "--initial-advertise-peer-urls=http://127.0.0.1:1",
+    ]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("/proc/no/such"), "{text}");
 }
@@ -46,11 +62,23 @@ async fn a_directory_of_another_member_or_cluster_is_refused() {
     cluster.members[0].start().unwrap();
     let status = cluster.members[0].exited(READY_TIMEOUT).await;
     assert_eq!(status.code(), Some(1));
-    assert!(cluster.members[0].printed().contains("belongs to member"), "{}", cluster.printed());
+    assert!(
+        cluster.members[0].printed().contains("belongs to member"),
+        "{}",
+        cluster.printed()
+    );
     cluster.members[0].drop_flag("initial-cluster-token");
     cluster.members[0].start().unwrap();
     cluster.wait_ready().await;
-    assert_eq!(cluster.members[0].client().get("k").await.unwrap().as_deref(), Some("v"));
+    assert_eq!(
+        cluster.members[0]
+            .client()
+            .get("k")
+            .await
+            .unwrap()
+            .as_deref(),
+        Some("v")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,8 +91,14 @@ async fn a_member_that_lost_its_disk_does_not_start_again_under_its_id() {
     let status = cluster.members[1].exited(READY_TIMEOUT).await;
     assert_eq!(status.code(), Some(1));
     let printed = cluster.members[1].printed();
-    assert!(printed.contains("has already been bootstrapped"), "{printed}");
-    cluster.members[0].client().put_until("k", "v", READY_TIMEOUT).await;
+    assert!(
+        printed.contains("has already been bootstrapped"),
+        "{printed}"
+    );
+    cluster.members[0]
+        .client()
+        .put_until("k", "v", READY_TIMEOUT)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +106,11 @@ async fn members_of_another_cluster_are_refused() {
     let ours = Cluster::start(&Program::kvorum(), 1, &[]).await;
     let mut theirs = Cluster::lay_out(&Program::kvorum(), 1, &[]);
     // They believe that our member is one of them.
-    let them = format!("m1=http://{},m2=http://{}", theirs.members[0].peer_endpoint(), ours.members[0].peer_endpoint());
+    let them = format!(
+        "m1=http://{},m2=http://{}",
+        theirs.members[0].peer_endpoint(),
+        ours.members[0].peer_endpoint()
+    );
     theirs.members[0].set_flag("initial-cluster", &them);
     theirs.members[0].start().unwrap();
     let until = std::time::Instant::now() + READY_TIMEOUT;
@@ -87,7 +125,12 @@ async fn members_of_another_cluster_are_refused() {
 async fn garbage_on_the_peer_port_is_shrugged_off() {
     let cluster = Cluster::start(&Program::kvorum(), 1, &[]).await;
     let peer = cluster.members[0].peer_endpoint();
-    for garbage in [&b"KVP1\xff\xff\xff\xff garbage"[..], b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\0\0\0", b"K"] {
+    for garbage in [
+        &b"KVP1\xff\xff\xff\xff garbage"[..],
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\0\0\0\0\0\0",
+        b"K",
+    ] {
         let mut socket = std::net::TcpStream::connect(&peer).unwrap();
         socket.write_all(garbage).unwrap();
     }
@@ -121,7 +164,8 @@ async fn a_torn_log_tail_is_cut_and_damage_in_the_middle_stops_the_member() {
     let file = std::fs::File::options().write(true).open(&segment).unwrap();
     // Half a frame that was never acknowledged: what a power cut leaves.
     let end = used(&segment).next_multiple_of(8);
-    file.write_all_at(&[0x31, 0x4c, 0x56, 0x4b, 0xff, 0, 0, 0, 1, 2, 3], end).unwrap();
+    file.write_all_at(&[0x31, 0x4c, 0x56, 0x4b, 0xff, 0, 0, 0, 1, 2, 3], end)
+        .unwrap();
     cluster.members[0].start().unwrap();
     cluster.wait_ready().await;
     assert_eq!(client.get("k49").await.unwrap().as_deref(), Some("v"));
@@ -157,11 +201,18 @@ async fn the_quota_refuses_growth_and_clears_itself() {
         }
         assert!(written < 50, "the quota does not hold");
     };
-    assert_eq!(refused.message(), "etcdserver: mvcc: database space exceeded");
+    assert_eq!(
+        refused.message(),
+        "etcdserver: mvcc: database space exceeded"
+    );
     for i in 0..written {
         client.delete(&format!("k{i:03}")).await.unwrap();
     }
-    let revision = client.get("none").await.map(|_| ()).and(client.range("k", "l").await);
+    let revision = client
+        .get("none")
+        .await
+        .map(|_| ())
+        .and(client.range("k", "l").await);
     let revision = revision.unwrap().header.unwrap().revision;
     let compact = kvorum_proto::etcdserverpb::CompactionRequest {
         revision,

@@ -2,6 +2,12 @@
 //! snapshot and loses nothing.
 //! Method: real processes; one is away while the log is purged behind it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use kvorum_processes::limits::READY_TIMEOUT;
 use kvorum_processes::load::Load;
 use kvorum_processes::{Cluster, Program};
@@ -29,5 +35,8 @@ async fn a_member_behind_the_purged_log_is_sent_a_snapshot() {
     // And it is a full member again: it alone with one other keeps the quorum.
     let other = (away + 1) % 3;
     cluster.members[(away + 2) % 3].kill();
-    cluster.members[other].client().put_until("after", "1", READY_TIMEOUT).await;
+    cluster.members[other]
+        .client()
+        .put_until("after", "1", READY_TIMEOUT)
+        .await;
 }

@@ -2,6 +2,12 @@
 //! exactly once, when told to.
 //! Method: real processes in join mode, and the admin API as the operator uses it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use kvorum_processes::limits::READY_TIMEOUT;
 use kvorum_processes::{Client, Cluster, Program};
 use kvorum_proto::admin::{
@@ -60,17 +66,36 @@ async fn request(cluster: &Cluster) -> InitializeRequest {
 async fn members_wait_until_initialized_and_only_once() {
     let mut cluster = lay_out(3);
     let request = request(&cluster).await;
-    let refused = cluster.members[0].client().put("early", "1").await.unwrap_err();
+    let refused = cluster.members[0]
+        .client()
+        .put("early", "1")
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable);
     let admin = Client::new(&cluster.members[0].peer_endpoint());
-    let first = admin.admin().initialize(request.clone()).await.unwrap().into_inner();
+    let first = admin
+        .admin()
+        .initialize(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
     assert!(!first.already_initialized);
-    let again = admin.admin().initialize(request.clone()).await.unwrap().into_inner();
+    let again = admin
+        .admin()
+        .initialize(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
     assert!(again.already_initialized);
     cluster.wait_ready().await;
     // Also through another member: it has the cluster in its log now.
     let other = Client::new(&cluster.members[1].peer_endpoint());
-    let other = other.admin().initialize(request).await.unwrap().into_inner();
+    let other = other
+        .admin()
+        .initialize(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert!(other.already_initialized);
     cluster.members[2].client().put("k", "v").await.unwrap();
     let seen = inspect(&cluster, 1).await;
@@ -83,7 +108,15 @@ async fn members_wait_until_initialized_and_only_once() {
         member.start().unwrap();
     }
     cluster.wait_ready().await;
-    assert_eq!(cluster.members[0].client().get("k").await.unwrap().as_deref(), Some("v"));
+    assert_eq!(
+        cluster.members[0]
+            .client()
+            .get("k")
+            .await
+            .unwrap()
+            .as_deref(),
+        Some("v")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +130,11 @@ async fn an_initialize_that_does_not_fit_changes_nothing() {
     foreign.cluster_id += 1;
     let mut new_disk = good.clone();
     new_disk.members[0].store_uuid = "another".to_owned();
-    for (bad, word) in [(even, "odd"), (foreign, "belongs to cluster"), (new_disk, "data directory")] {
+    for (bad, word) in [
+        (even, "odd"),
+        (foreign, "belongs to cluster"),
+        (new_disk, "data directory"),
+    ] {
         let status = admin.admin().initialize(bad).await.unwrap_err();
         assert!(status.message().contains(word), "{status}");
     }
@@ -119,7 +156,10 @@ async fn a_wiped_member_is_refused_and_the_others_go_on() {
     let client = cluster.members[0].client();
     client.put_until("after", "1", READY_TIMEOUT).await;
     let until = Instant::now() + READY_TIMEOUT;
-    while !cluster.members[2].printed().contains("must not be used again") {
+    while !cluster.members[2]
+        .printed()
+        .contains("must not be used again")
+    {
         assert!(Instant::now() < until, "{}", cluster.printed());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

@@ -2,6 +2,12 @@
 //! Method: writers on real processes that are killed, paused or told to end,
 //! then every acknowledged write is read back from every member.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use kvorum_processes::load::Load;
 use kvorum_processes::{Cluster, Program};
 use std::time::Duration;
@@ -52,7 +58,10 @@ async fn all_members_killed_at_once_under_load() {
     for _ in 0..3 {
         let load = Load::start(&cluster.endpoints(), 16);
         load.more(1000, SLOW).await;
-        cluster.members.iter_mut().for_each(kvorum_processes::Member::kill);
+        cluster
+            .members
+            .iter_mut()
+            .for_each(kvorum_processes::Member::kill);
         let outcome = load.stop().await;
         for member in &mut cluster.members {
             member.start().unwrap();
@@ -73,7 +82,11 @@ async fn a_paused_leader_comes_back_as_a_follower() {
     load.more(200, SLOW).await;
     let outcome = load.stop().await;
     verify_everywhere(&cluster, &outcome).await;
-    assert_ne!(cluster.leader().await, old, "the others elected a leader of their own");
+    assert_ne!(
+        cluster.leader().await,
+        old,
+        "the others elected a leader of their own"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +99,10 @@ async fn a_terminated_leader_hands_over_and_exits_cleanly() {
     assert!(status.success(), "{status}");
     load.more(200, SLOW).await;
     let outcome = load.stop().await;
-    println!("hand-over: exit after {took:?}, longest gap {:?}", outcome.longest_gap);
+    println!(
+        "hand-over: exit after {took:?}, longest gap {:?}",
+        outcome.longest_gap
+    );
     let printed = cluster.members[old].printed();
     assert!(printed.contains("Handed leadership over"), "{printed}");
     cluster.members[old].start().unwrap();

@@ -78,7 +78,7 @@ impl Session {
     }
 
     /// Adds a watcher; the answer goes out before any event of it.
-    pub(super) fn create(&mut self, request: WatchCreateRequest, revision: i64) -> WatchResponse {
+    pub(super) fn create(&mut self, request: &WatchCreateRequest, revision: i64) -> WatchResponse {
         if request.start_revision < 0 {
             return refused("etcdserver: mvcc: required revision has been compacted");
         }
@@ -158,7 +158,12 @@ impl Session {
     /// Delivers the next changes to the watchers that are furthest behind.
     pub(super) fn step(&mut self, store: &Store) -> Result<Step, Error> {
         let revision = store.revision();
-        let behind = self.watchers.values().map(|w| w.next).filter(|n| *n <= revision).min();
+        let behind = self
+            .watchers
+            .values()
+            .map(|w| w.next)
+            .filter(|n| *n <= revision)
+            .min();
         let Some(from) = behind else {
             return Ok(Step {
                 responses: self.progress(revision),
@@ -175,7 +180,9 @@ impl Session {
             Ok(found) => found,
             Err(Error::Rejected(Rejection::Compacted)) => {
                 let compacted = store.summary().compacted;
-                let responses = ids.into_iter().map(|id| (revision, self.compacted(id, compacted)));
+                let responses = ids
+                    .into_iter()
+                    .map(|id| (revision, self.compacted(id, compacted)));
                 return Ok(Step {
                     responses: responses.collect(),
                     more: true,
@@ -289,12 +296,15 @@ fn fragments(whole: WatchResponse, max: usize) -> impl Iterator<Item = WatchResp
         }
     }
     let last = parts.len() - 1;
-    parts.into_iter().enumerate().map(move |(i, events)| WatchResponse {
-        watch_id: whole.watch_id,
-        fragment: i < last,
-        events,
-        ..WatchResponse::default()
-    })
+    parts
+        .into_iter()
+        .enumerate()
+        .map(move |(i, events)| WatchResponse {
+            watch_id: whole.watch_id,
+            fragment: i < last,
+            events,
+            ..WatchResponse::default()
+        })
 }
 
 /// What keys were before, looked up once for all watchers of a step.
@@ -304,8 +314,17 @@ struct Previous {
 }
 
 impl Previous {
-    fn of(&mut self, store: &Store, revision: i64, event: &Event) -> Result<Option<KeyValue>, Error> {
-        let key = event.kv.as_ref().map(|kv| kv.key.to_vec()).unwrap_or_default();
+    fn of(
+        &mut self,
+        store: &Store,
+        revision: i64,
+        event: &Event,
+    ) -> Result<Option<KeyValue>, Error> {
+        let key = event
+            .kv
+            .as_ref()
+            .map(|kv| kv.key.to_vec())
+            .unwrap_or_default();
         if let Some(known) = self.found.get(&(revision, key.clone())) {
             return Ok(known.clone());
         }

@@ -144,7 +144,9 @@ impl SimDisk {
 impl DiskFile for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let content = self.content.lock();
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.live.len());
+        let from = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(content.live.len());
         let n = buf.len().min(content.live.len() - from);
         buf[..n].copy_from_slice(&content.live[from..from + n]);
         Ok(n)
@@ -178,7 +180,11 @@ impl DiskFile for SimFile {
             *left -= 1;
         }
         let mut content = self.content.lock();
-        let Content { live, durable, dirty } = &mut *content;
+        let Content {
+            live,
+            durable,
+            dirty,
+        } = &mut *content;
         durable.resize(live.len(), 0);
         for sector in std::mem::take(dirty) {
             let from = sector * SECTOR;
@@ -188,7 +194,7 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.content.lock().live.len() as u64)
     }
 }

@@ -88,9 +88,10 @@ impl Index {
     }
 
     fn first(&self) -> u64 {
-        self.slots
-            .front()
-            .map_or_else(|| self.purged.map_or(0, |p| p.index + 1), |s| s.position.index)
+        self.slots.front().map_or_else(
+            || self.purged.map_or(0, |p| p.index + 1),
+            |s| s.position.index,
+        )
     }
 
     fn next(&self) -> u64 {
@@ -153,7 +154,10 @@ impl Index {
         let Some(at) = position.index.checked_sub(first) else {
             return;
         };
-        let Some(slot) = usize::try_from(at).ok().and_then(|at| self.slots.get_mut(at)) else {
+        let Some(slot) = usize::try_from(at)
+            .ok()
+            .and_then(|at| self.slots.get_mut(at))
+        else {
             return;
         };
         if slot.position == position {
@@ -187,7 +191,11 @@ impl Index {
     }
 
     pub(super) fn truncate(&mut self, keep_below: u64) {
-        while self.slots.back().is_some_and(|s| s.position.index >= keep_below) {
+        while self
+            .slots
+            .back()
+            .is_some_and(|s| s.position.index >= keep_below)
+        {
             if let Some(slot) = self.slots.pop_back() {
                 self.forget(&slot);
             }
@@ -196,7 +204,11 @@ impl Index {
     }
 
     pub(super) fn purge(&mut self, upto: Position) {
-        while self.slots.front().is_some_and(|s| s.position.index <= upto.index) {
+        while self
+            .slots
+            .front()
+            .is_some_and(|s| s.position.index <= upto.index)
+        {
             if let Some(slot) = self.slots.pop_front() {
                 self.forget(&slot);
             }
@@ -207,7 +219,11 @@ impl Index {
         }
     }
 
-    pub(super) fn plan_read(&self, range: Range<u64>, max_bytes: usize) -> Result<Vec<Slot>, Error> {
+    pub(super) fn plan_read(
+        &self,
+        range: Range<u64>,
+        max_bytes: usize,
+    ) -> Result<Vec<Slot>, Error> {
         let (first, next) = (self.first(), self.next());
         if range.is_empty() {
             return Ok(Vec::new());

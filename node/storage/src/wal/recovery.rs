@@ -33,7 +33,8 @@ pub(super) struct Recovered {
 
 pub(super) fn recover(disk: &dyn Disk, options: &Options) -> Result<Recovered, Error> {
     let dir = &options.dir;
-    disk.create_dir_all(dir).map_err(segment::io("make its directory"))?;
+    disk.create_dir_all(dir)
+        .map_err(segment::io("make its directory"))?;
     let names = disk.list(dir).map_err(segment::io("list its directory"))?;
     let numbers: Vec<u64> = names.iter().filter_map(|n| segment::number_of(n)).collect();
     for pair in numbers.windows(2) {
@@ -70,21 +71,28 @@ fn spares(disk: &dyn Disk, options: &Options, names: &[String]) -> Result<Vec<St
         let path = options.dir.join(name);
         let len = disk
             .open(&path)
-            .and_then(|f| f.len())
+            .and_then(|f| f.size())
             .map_err(segment::io("look at a prepared segment"))?;
         if len == options.segment_bytes && kept.len() < crate::limits::SPARE_SEGMENTS {
             kept.push(name.clone());
         } else {
-            disk.remove(&path).map_err(segment::io("remove a half-made segment"))?;
+            disk.remove(&path)
+                .map_err(segment::io("remove a half-made segment"))?;
         }
     }
     Ok(kept)
 }
 
 fn read_segment(into: &mut Recovered, segment: &Arc<Segment>, last: bool) -> Result<(), Error> {
-    let len = segment.file.len().map_err(segment::io("measure a segment"))?;
+    let len = segment
+        .file
+        .size()
+        .map_err(segment::io("measure a segment"))?;
     let mut data = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-    segment.file.read_at(&mut data, 0).map_err(segment::io("read a segment"))?;
+    segment
+        .file
+        .read_at(&mut data, 0)
+        .map_err(segment::io("read a segment"))?;
     let damaged = |offset: usize, reason: String| Error::Damaged {
         segment: segment.name.clone(),
         offset: offset as u64,

@@ -237,7 +237,10 @@ impl Writer {
             return Err(Error::Stopped);
         };
         let started = Instant::now();
-        segment.file.sync_data().map_err(segment::io("sync (fdatasync)"))?;
+        segment
+            .file
+            .sync_data()
+            .map_err(segment::io("sync (fdatasync)"))?;
         (self.options.on_sync)(started.elapsed().as_secs_f64());
         Ok(())
     }
@@ -292,10 +295,12 @@ impl Writer {
             return Ok(());
         };
         while self.segments.len() > 1
-            && self.segments[0].1.is_none_or(|highest| highest <= purged.index)
+            && self.segments[0]
+                .1
+                .is_none_or(|highest| highest <= purged.index)
         {
             let (segment, _) = self.segments.remove(0);
-            self.drop_segment(segment)?;
+            self.drop_segment(&segment)?;
             self.disk
                 .sync_dir(&self.options.dir)
                 .map_err(segment::io("sync the log directory"))?;
@@ -303,11 +308,14 @@ impl Writer {
         Ok(())
     }
 
-    fn drop_segment(&mut self, segment: Arc<Segment>) -> Result<(), Error> {
+    fn drop_segment(&mut self, segment: &Arc<Segment>) -> Result<(), Error> {
         let path = self.options.dir.join(&segment.name);
-        let usual = segment.file.len().is_ok_and(|n| n == self.options.segment_bytes);
+        let usual = segment
+            .file
+            .size()
+            .is_ok_and(|n| n == self.options.segment_bytes);
         // A reader may still hold it: then its bytes must stay as they are.
-        let unread = Arc::strong_count(&segment) == 1;
+        let unread = Arc::strong_count(segment) == 1;
         let mut spares = self.spares.lock();
         if usual && unread && self.preparing.is_none() && spares.len() < SPARE_SEGMENTS {
             let spare = segment::spare_name(segment.number);
@@ -317,7 +325,9 @@ impl Writer {
             spares.push(spare);
             Ok(())
         } else {
-            self.disk.remove(&path).map_err(segment::io("remove a purged segment"))
+            self.disk
+                .remove(&path)
+                .map_err(segment::io("remove a purged segment"))
         }
     }
 
@@ -333,10 +343,12 @@ impl Writer {
         let number = self.segments.last().map_or(0, |(s, _)| s.number + 1);
         let thread = std::thread::Builder::new()
             .name("wal-prepare".to_owned())
-            .spawn(move || match segment::prepare(disk.as_ref(), &dir, number, bytes) {
-                Ok(name) => spares.lock().push(name),
-                Err(error) => tracing::warn!(%error, "Preparing the next log segment failed"),
-            })
+            .spawn(
+                move || match segment::prepare(disk.as_ref(), &dir, number, bytes) {
+                    Ok(name) => spares.lock().push(name),
+                    Err(error) => tracing::warn!(%error, "Preparing the next log segment failed"),
+                },
+            )
             .map_err(segment::io("start a thread"))?;
         self.preparing = Some(thread);
         Ok(())
