@@ -30,6 +30,8 @@ pub const APPEND_BYTES_MAX: usize = 1 << 20;
 pub const APPEND_ENTRIES_MAX: u64 = 4096;
 /// An append not answered within this ends its connection.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection whose peer owes an answer for this long is given up at the next request.
+pub const SILENT_MAX: Duration = Duration::from_secs(1);
 /// Dialling a peer and its hello.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// One snapshot chunk, sent and taken in.

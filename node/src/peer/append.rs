@@ -1,12 +1,12 @@
 //! Sending appends and heartbeats: a window of a few at a time, answered in order.
 
 use super::Context;
-use super::link::{self, Link};
+use super::link::{self, DialError, Link};
 use crate::consensus::types::{
     self, MemberId, Node, Types, entry_to_wire, id_from_wire, id_to_wire, vote_from_wire,
     vote_to_wire,
 };
-use crate::limits::{APPEND_TIMEOUT, APPEND_WINDOW};
+use crate::limits::{APPEND_TIMEOUT, APPEND_WINDOW, SILENT_MAX};
 use futures::{Stream, StreamExt};
 use kvorum_proto::peer::{Append, AppendReply, Purpose, append_reply};
 use openraft::errors::{RPCError, Unreachable};
@@ -14,6 +14,8 @@ use openraft::raft::{AppendEntriesRequest, StreamAppendError};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinHandle;
 
 type StreamAppendResult = Result<Option<types::LogId>, StreamAppendError<Types>>;
 type Outcome = Result<StreamAppendResult, RPCError<Types>>;
@@ -24,6 +26,10 @@ pub struct Sender {
     target: MemberId,
     node: Node,
     link: Option<Link>,
+    /// A dial under way. openraft gives a heartbeat up after one interval; the dial goes on.
+    dialling: Option<JoinHandle<Result<Link, DialError>>>,
+    /// Since when the peer owes an answer.
+    owing: Option<Instant>,
     next_id: u64,
 }
 
@@ -46,18 +52,32 @@ impl Sender {
             target,
             node,
             link: None,
+            dialling: None,
+            owing: None,
             next_id: 0,
         }
     }
 
     async fn connect(&mut self) -> Result<(), RPCError<Types>> {
-        if self.link.is_none() {
-            let dialled = link::dial(&self.context, self.target, &self.node, Purpose::Append).await;
-            if let Err(link::DialError::Refused { text, .. }) = &dialled {
-                tracing::warn!(peer = self.target, reason = %text, "Peer refused the connection");
-            }
-            self.link = Some(dialled.map_err(|e| unreachable(&e))?);
+        // A peer whose machine vanished never closes the connection.
+        if self.owing.is_some_and(|since| since.elapsed() > SILENT_MAX) {
+            self.link = None;
         }
+        if self.link.is_some() {
+            return Ok(());
+        }
+        let (context, target, node) = (self.context.clone(), self.target, self.node.clone());
+        let dialling = self.dialling.get_or_insert_with(|| {
+            tokio::spawn(async move { link::dial(&context, target, &node, Purpose::Append).await })
+        });
+        let dialled = dialling.await;
+        self.dialling = None;
+        self.owing = None;
+        let dialled = dialled.map_err(|e| unreachable(&e))?;
+        if let Err(DialError::Refused { text, .. }) = &dialled {
+            tracing::warn!(peer = self.target, reason = %text, "Peer refused the connection");
+        }
+        self.link = Some(dialled.map_err(|e| unreachable(&e))?);
         Ok(())
     }
 
@@ -144,6 +164,7 @@ where
                     let answer = answer
                         .map_err(|_| unreachable(&io::Error::from(io::ErrorKind::TimedOut)))?
                         .map_err(|e| unreachable(&e))?;
+                    self.sender.owing = None;
                     if let Some(result) = self.answered(answer) {
                         return Ok(Some(result));
                     }
@@ -179,6 +200,7 @@ where
     async fn send(&mut self, request: AppendEntriesRequest<Types>) -> Result<(), RPCError<Types>> {
         let sender = &mut *self.sender;
         sender.next_id += 1;
+        sender.owing.get_or_insert_with(Instant::now);
         let message = Append {
             vote: Some(vote_to_wire(&request.vote)),
             prev: request.prev_log_id.map(id_to_wire),
@@ -192,7 +214,6 @@ where
         let Some(link) = sender.link.as_mut() else {
             return Err(unreachable(&io::Error::from(io::ErrorKind::NotConnected)));
         };
-        // If this is dropped halfway the link is unusable: take it out meanwhile.
         let sent = link
             .writer
             .send(&sender.context, sender.next_id, &message)

@@ -70,13 +70,23 @@ impl Calls {
                 Err(_) => Err(CallError::NoAnswer),
             }
         };
-        let answer = tokio::time::timeout(timeout, answer)
-            .await
-            .unwrap_or(Err(CallError::NoAnswer));
-        if answer.is_err() {
-            self.context.traffic.note_failure();
+        match tokio::time::timeout(timeout, answer).await {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(error)) => {
+                self.context.traffic.note_failure();
+                return Err(error);
+            }
+            Err(_) => self.context.traffic.note_failure(),
         }
-        answer
+        // A peer whose machine vanished never closes the connection: the next call dials anew.
+        let mut open = self.open.lock();
+        if open
+            .get(&id)
+            .is_some_and(|(_, kept)| kept.same_channel(&sender))
+        {
+            open.remove(&id);
+        }
+        Err(CallError::NoAnswer)
     }
 
     fn sender(&self, id: MemberId, node: &Node) -> mpsc::Sender<Request> {
