@@ -98,10 +98,19 @@ async fn members_wait_until_initialized_and_only_once() {
         .into_inner();
     assert!(other.already_initialized);
     cluster.members[2].client().put("k", "v").await.unwrap();
-    let seen = inspect(&cluster, 1).await;
+    // Ready once its name and data directory are known to the cluster.
+    let until = Instant::now() + READY_TIMEOUT;
+    let seen = loop {
+        let seen = inspect(&cluster, 1).await;
+        if seen.ready {
+            break seen;
+        }
+        assert!(Instant::now() < until, "{}", cluster.printed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
     assert_eq!(seen.cluster_id, CLUSTER_ID);
     assert_eq!(seen.members.iter().filter(|m| m.voter).count(), 3);
-    assert!(seen.ready && seen.initialized && !seen.joint);
+    assert!(seen.initialized && !seen.joint);
     // A restart finds the cluster again, without anybody's help.
     for member in &mut cluster.members {
         member.kill();
