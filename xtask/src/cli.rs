@@ -16,7 +16,7 @@ use crate::layers::Layer;
 )]
 pub(crate) struct Arguments {
     /// Which testbed; testbeds of different names run side by side
-    #[arg(long, global = true, default_value = "dev")]
+    #[arg(long, global = true, env = "KVORUM_TESTBED", default_value = "dev")]
     pub(crate) name: String,
     #[command(subcommand)]
     pub(crate) command: Command,

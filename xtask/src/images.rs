@@ -65,7 +65,7 @@ fn image(program: &str, file: &Path) -> Result<Image> {
             format!("root:x:0:\nkvorum:x:{USER}:\n").into_bytes(),
         ),
         Entry::file("etc/nsswitch.conf", 0o644, b"hosts: files dns\n".to_vec()),
-        Entry::file(&entry, 0o755, read(file)?),
+        Entry::file(&entry, 0o755, without_debug_information(file)?),
     ];
     if Path::new(CERTIFICATES).exists() {
         files.push(Entry::file(
@@ -93,6 +93,25 @@ fn image(program: &str, file: &Path) -> Result<Image> {
         entrypoint: vec![format!("/{entry}")],
         user: format!("{USER}:{USER}"),
     })
+}
+
+/// The program as it goes into an image: debug information is two thirds of it and of use only beside the sources.
+fn without_debug_information(file: &Path) -> Result<Vec<u8>> {
+    let stripped = file.with_extension("stripped");
+    let strip = Command::new("strip")
+        .arg("--strip-debug")
+        .arg("-o")
+        .arg(&stripped)
+        .arg(file)
+        .status();
+    if strip.is_ok_and(|status| status.success()) {
+        return read(&stripped);
+    }
+    eprintln!(
+        "`strip` (package binutils) is missing: the image of {} is larger than it need be",
+        file.display()
+    );
+    read(file)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {

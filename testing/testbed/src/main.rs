@@ -16,7 +16,7 @@ use kvorum_testbed::{FaultCommand, StateDir, Testbed, UpOptions, internal, limit
 #[command(version)]
 struct Arguments {
     /// Which testbed
-    #[arg(long, global = true, default_value = "dev")]
+    #[arg(long, global = true, env = "KVORUM_TESTBED", default_value = "dev")]
     name: String,
     #[command(subcommand)]
     command: Command,

@@ -62,33 +62,31 @@ pub struct Image {
 /// # Errors
 /// If a path is too long for a tar entry.
 pub fn archive(image: &Image) -> Result<Vec<u8>> {
-    let layer = tar_of(&image.entries)?;
-    let layer_digest = sha256(&layer);
-    let config = serde_json::to_vec(&json!({
+    let layer = Blob::new(tar_of(&image.entries)?);
+    let config = Blob::new(serde_json::to_vec(&json!({
         "architecture": architecture(),
         "os": "linux",
         "config": {"Entrypoint": image.entrypoint, "User": image.user, "WorkingDir": "/",
                    "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_digest}")]},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", layer.digest)]},
         "history": [{"created_by": "cargo xtask image"}],
-    }))?;
-    let manifest = serde_json::to_vec(&json!({
+    }))?);
+    let manifest = Blob::new(serde_json::to_vec(&json!({
         "schemaVersion": 2,
         "mediaType": media("manifest.v1+json"),
-        "config": descriptor(&media("config.v1+json"), &config),
-        "layers": [descriptor(&media("layer.v1.tar"), &layer)],
-    }))?;
-    let mut pointer = descriptor(&media("manifest.v1+json"), &manifest);
+        "config": config.descriptor("config.v1+json"),
+        "layers": [layer.descriptor("layer.v1.tar")],
+    }))?);
+    let mut pointer = manifest.descriptor("manifest.v1+json");
     pointer["annotations"] = json!({
         "io.containerd.image.name": image.name,
         "org.opencontainers.image.ref.name": image.name.rsplit(':').next(),
     });
     let index =
         json!({"schemaVersion": 2, "mediaType": media("index.v1+json"), "manifests": [pointer]});
-    let blob = |bytes: &[u8]| format!("blobs/sha256/{}", sha256(bytes));
     let docker =
-        json!([{"Config": blob(&config), "RepoTags": [image.name], "Layers": [blob(&layer)]}]);
-    tar_of(&[
+        json!([{"Config": config.path(), "RepoTags": [image.name], "Layers": [layer.path()]}]);
+    let mut entries = vec![
         Entry::file(
             "oci-layout",
             0o644,
@@ -98,10 +96,33 @@ pub fn archive(image: &Image) -> Result<Vec<u8>> {
         Entry::file("manifest.json", 0o644, serde_json::to_vec(&docker)?),
         Entry::directory("blobs", 0o755, 0),
         Entry::directory("blobs/sha256", 0o755, 0),
-        Entry::file(&blob(&config), 0o644, config.clone()),
-        Entry::file(&blob(&manifest), 0o644, manifest.clone()),
-        Entry::file(&blob(&layer), 0o644, layer.clone()),
-    ])
+    ];
+    entries
+        .extend([config, manifest, layer].map(|blob| Entry::file(&blob.path(), 0o644, blob.bytes)));
+    tar_of(&entries)
+}
+
+/// Bytes of the archive with their digest, which is computed once: a layer is large.
+struct Blob {
+    digest: String,
+    bytes: Vec<u8>,
+}
+
+impl Blob {
+    fn new(bytes: Vec<u8>) -> Self {
+        Self {
+            digest: sha256(&bytes),
+            bytes,
+        }
+    }
+
+    fn path(&self) -> String {
+        format!("blobs/sha256/{}", self.digest)
+    }
+
+    fn descriptor(&self, kind: &str) -> Value {
+        json!({"mediaType": media(kind), "digest": format!("sha256:{}", self.digest), "size": self.bytes.len()})
+    }
 }
 
 /// Writes the archive to a file, complete or not at all.
@@ -121,10 +142,6 @@ pub fn write_archive(image: &Image, file: &Path) -> Result<()> {
 
 fn media(what: &str) -> String {
     format!("application/vnd.oci.image.{what}")
-}
-
-fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
-    json!({"mediaType": media_type, "digest": format!("sha256:{}", sha256(bytes)), "size": bytes.len()})
 }
 
 fn sha256(bytes: &[u8]) -> String {
