@@ -4,6 +4,7 @@
 //! a leftover of a crashed run is found by its group. Power-off = freeze the group, SIGKILL all, thaw: everything dies
 //! at one moment, as with a real machine.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -128,7 +129,6 @@ pub(crate) fn processes(group: &Path) -> Vec<i32> {
         .unwrap_or_default()
         .lines()
         .filter_map(|line| line.parse().ok())
-        .filter(|id| !is_zombie(*id))
         .collect();
     for child in children(group) {
         ids.extend(processes(&child));
@@ -136,11 +136,11 @@ pub(crate) fn processes(group: &Path) -> Vec<i32> {
     ids
 }
 
-fn is_zombie(id: i32) -> bool {
-    fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| {
-        stat.rsplit_once(')')
-            .is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
-    })
+/// When a process started, in ticks since the machine did: tells it from a later one with the same id.
+fn birth(id: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    after_name.split_whitespace().nth(19).map(str::to_owned)
 }
 
 fn children(group: &Path) -> Vec<PathBuf> {
@@ -194,23 +194,29 @@ pub(crate) fn power_off(group: &Path) -> Result<()> {
     if !group.exists() {
         return Ok(());
     }
+    let mut killed = BTreeMap::new();
     freeze(group).ok();
-    signal_all(group);
+    signal_all(group, &mut killed);
     thaw_tree(group);
     wait_until(
         &format!("the end of the processes in {}", group.display()),
         KILL,
         || {
             // Also those that were born between the look and the freeze.
-            signal_all(group);
-            processes(group).is_empty()
+            signal_all(group, &mut killed);
+            // A process leaves its group before it closes its files: only when its entry is gone do its ports no longer answer.
+            killed.retain(|id, born| birth(*id).as_ref() == Some(born));
+            killed.is_empty() && processes(group).is_empty()
         },
     )
 }
 
-fn signal_all(group: &Path) {
+fn signal_all(group: &Path, killed: &mut BTreeMap<i32, String>) {
     for id in processes(group) {
-        kill(Pid::from_raw(id), Signal::SIGKILL).ok();
+        if let Some(born) = birth(id) {
+            kill(Pid::from_raw(id), Signal::SIGKILL).ok();
+            killed.insert(id, born);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sched::{CloneFlags, setns};
@@ -18,17 +19,17 @@ use crate::limits::DIAL;
 ///
 /// # Errors
 /// If the namespace is gone or the target does not answer in time.
-pub fn dial(namespace: &str, target: SocketAddr) -> Result<TcpStream> {
+pub fn dial(namespace: &str, target: SocketAddr, limit: Duration) -> Result<TcpStream> {
     let path = Path::new("/run/netns").join(namespace);
-    thread::spawn(move || dial_here(&path, target))
+    thread::spawn(move || dial_here(&path, target, limit))
         .join()
         .map_err(|_| anyhow::anyhow!("the dialing thread panicked"))?
         .with_context(|| format!("cannot connect to {target}"))
 }
 
-fn dial_here(namespace: &Path, target: SocketAddr) -> io::Result<TcpStream> {
+fn dial_here(namespace: &Path, target: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     setns(File::open(namespace)?, CloneFlags::CLONE_NEWNET)?;
-    TcpStream::connect_timeout(&target, DIAL)
+    TcpStream::connect_timeout(&target, limit)
 }
 
 /// A forwarder of the calling process: lives as long as the process.
@@ -55,7 +56,7 @@ fn serve(listener: &TcpListener, namespace: &Path, target: SocketAddr) {
         let namespace: PathBuf = namespace.to_path_buf();
         thread::spawn(move || {
             // A failed dial closes the connection, which is what the client would see of a dead server.
-            if let Ok(inside) = dial_here(&namespace, target) {
+            if let Ok(inside) = dial_here(&namespace, target, DIAL) {
                 join(&outside, &inside);
             }
         });

@@ -16,6 +16,8 @@ pub const CONTAINERD_READY: Duration = Duration::from_secs(30);
 pub const POLL: Duration = Duration::from_millis(50);
 /// A TCP dial through the forwarder gives up after this time.
 pub const DIAL: Duration = Duration::from_secs(5);
+/// A look whether a node answers gives up after this time; nodes are microseconds apart.
+pub const PROBE: Duration = Duration::from_secs(1);
 /// How often a long build says how far it is when the output is not a terminal.
 pub const PROGRESS: Duration = Duration::from_secs(15);
 /// Lines of each log that a dump shows.

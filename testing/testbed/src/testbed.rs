@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::limits::PROBE;
 use crate::network::{CONTROL_PLANE, inside};
 use crate::nft::Cut;
 use crate::state::{NodeRecord, Record, StateDir};
@@ -136,7 +137,12 @@ impl Testbed {
     pub fn connects(&self, from: &str, to: &str, port: u16) -> Result<bool> {
         nodes::find(&self.record, from)?;
         let address = self.address_of(to)?;
-        Ok(forward::dial(&self.state.netns(from), SocketAddr::from((address, port))).is_ok())
+        Ok(forward::dial(
+            &self.state.netns(from),
+            SocketAddr::from((address, port)),
+            PROBE,
+        )
+        .is_ok())
     }
 
     /// The address of a node.
