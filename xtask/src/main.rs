@@ -51,7 +51,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         Command::Env => print!("{}", environment::lines(name)?),
         Command::Status => return Ok(status()),
-        Command::Dump => print!("{}", Testbed::attach(name)?.dump()),
+        Command::Dump => print!("{}", Testbed::remains(name)?.dump()),
         Command::Fault(fault) => println!("{}", fault.run(&Testbed::attach(name)?)?),
         Command::Image { out } => images::run(out.as_deref())?,
         Command::Test(options) => return test::run(options),

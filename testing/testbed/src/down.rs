@@ -38,6 +38,10 @@ pub(crate) fn down(state: &StateDir) -> Result<bool> {
         fs::remove_dir_all(state.path())
             .with_context(|| format!("cannot remove {}", state.path().display()))?;
     }
+    if let Some(root) = state.path().parent() {
+        // Gone with the last testbed; not empty before that.
+        fs::remove_dir(root).ok();
+    }
     Ok(anything)
 }
 

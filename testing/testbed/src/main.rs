@@ -124,7 +124,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
             let archives: Vec<&Path> = archives.iter().map(PathBuf::as_path).collect();
             Testbed::attach(name)?.load_images(&archives)?;
         }
-        Command::Dump => print!("{}", Testbed::attach(name)?.dump()),
+        Command::Dump => print!("{}", Testbed::remains(name)?.dump()),
         Command::Exec { command } => return exec(name, command),
         Command::Fault(fault) => println!("{}", fault.run(&Testbed::attach(name)?)?),
         Command::Internal(command) => run_internal(command)?,

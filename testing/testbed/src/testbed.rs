@@ -10,7 +10,7 @@ use crate::limits::PROBE;
 use crate::network::{CONTROL_PLANE, inside};
 use crate::nft::Cut;
 use crate::state::{NodeRecord, Record, StateDir};
-use crate::up::{DAEMON_GROUP, UpOptions};
+use crate::up::{DAEMON_GROUP, UP_MARK, UpOptions};
 use crate::{cgroups, control_plane, faults, forward, images, nodes};
 
 /// A testbed that is up.
@@ -35,15 +35,23 @@ impl Testbed {
     /// # Errors
     /// If there is none, or only the remains of one.
     pub fn attach(name: &str) -> Result<Self> {
-        let state = StateDir::of(name)?;
-        let record = state.load()?;
-        let found = Self { state, record };
+        let found = Self::remains(name)?;
         if !found.is_alive() {
             bail!(
                 "the testbed {name:?} is dead; clean up with `cargo xtask down --name {name}` or start it afresh with `cargo xtask up`"
             );
         }
         Ok(found)
+    }
+
+    /// The testbed of this name, whether it is up, half up or dead: to look into what went wrong.
+    ///
+    /// # Errors
+    /// If there is no record of it.
+    pub fn remains(name: &str) -> Result<Self> {
+        let state = StateDir::of(name)?;
+        let record = state.load()?;
+        Ok(Self { state, record })
     }
 
     /// Removes every trace of the testbed of this name, alive or dead. Says whether there was anything.
@@ -54,11 +62,12 @@ impl Testbed {
         crate::down::down(&StateDir::of(name)?)
     }
 
-    /// Whether its daemon runs.
+    /// Whether it came up and its daemon runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        cgroups::freezer(&self.record.cgroups)
-            .is_ok_and(|base| !cgroups::processes(&base.join(DAEMON_GROUP)).is_empty())
+        self.state.join(UP_MARK).exists()
+            && cgroups::freezer(&self.record.cgroups)
+                .is_ok_and(|base| !cgroups::processes(&base.join(DAEMON_GROUP)).is_empty())
     }
 
     /// Its name.

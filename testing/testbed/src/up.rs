@@ -22,6 +22,9 @@ use crate::{
 /// The group of the testbed's own daemon.
 pub(crate) const DAEMON_GROUP: &str = "daemon";
 
+/// The file that says that a testbed came up; without it, what is there is half of one.
+pub(crate) const UP_MARK: &str = "up";
+
 /// The sets of programs that a bare Kubernetes needs, in the order in which it needs them.
 pub(crate) const NEEDED_TOOLS: [ToolSet; 4] = [
     ToolSet::Etcd37,
@@ -66,6 +69,9 @@ pub(crate) fn up(options: &UpOptions) -> Result<(StateDir, Record)> {
     refuse_running(&state)?;
     debian::install_missing()?;
     tools::ensure_all(&NEEDED_TOOLS)?;
+    let _alone = lock_root(&state)?;
+    // Another process may have started it in the meantime.
+    refuse_running(&state)?;
     let steps = Steps::new();
     if down::down(&state)? {
         steps.done("leftovers of an earlier run removed");
@@ -84,7 +90,24 @@ pub(crate) fn up(options: &UpOptions) -> Result<(StateDir, Record)> {
             report.display()
         )));
     }
+    write(&state.join(UP_MARK), "")?;
     Ok((state, record))
+}
+
+/// Testbeds start one after the other: they choose address blocks, and one that starts must not be taken for a dead one.
+fn lock_root(state: &StateDir) -> Result<fs::File> {
+    let root = state
+        .path()
+        .parent()
+        .context("the state directory has no parent")?;
+    make_dir(root)?;
+    let lock = fs::File::open(root).with_context(|| format!("cannot open {}", root.display()))?;
+    if lock.try_lock().is_err() {
+        eprintln!("waiting for another testbed that is starting");
+        lock.lock()
+            .with_context(|| format!("cannot lock {}", root.display()))?;
+    }
+    Ok(lock)
 }
 
 fn refuse_running(state: &StateDir) -> Result<()> {
@@ -99,14 +122,6 @@ fn refuse_running(state: &StateDir) -> Result<()> {
 
 /// Takes an address block and writes the record that makes everything after it findable.
 fn claim(state: &StateDir, options: &UpOptions, names: Vec<String>) -> Result<Record> {
-    let root = state
-        .path()
-        .parent()
-        .context("the state directory has no parent")?;
-    make_dir(root)?;
-    let lock = fs::File::create(root.join(".lock"))
-        .with_context(|| format!("cannot create a lock in {}", root.display()))?;
-    lock.lock().context("cannot lock the state directory")?;
     let nodes = (1u8..)
         .zip(names)
         .map(|(index, name)| NodeRecord { name, index })
