@@ -1,7 +1,7 @@
 //! One key written and read by real etcdctl through the client Service.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -66,6 +66,8 @@ fn etcdctl(kubernetes: &Kubernetes, endpoint: &str, arguments: &[&str]) -> Resul
 /// `kubectl port-forward`, ended when dropped.
 struct Forward {
     child: Child,
+    // Kept open: kubectl ends when it cannot write to it.
+    _said: BufReader<ChildStdout>,
     address: String,
 }
 
@@ -88,8 +90,8 @@ impl Forward {
             .take()
             .context("kubectl has no standard output")?;
         let mut line = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut line)
+        let mut said = BufReader::new(stdout);
+        said.read_line(&mut line)
             .context("cannot read from kubectl port-forward")?;
         // "Forwarding from 127.0.0.1:40123 -> 2379"
         let address = line
@@ -97,7 +99,11 @@ impl Forward {
             .nth(2)
             .unwrap_or_default()
             .to_owned();
-        let forward = Self { child, address };
+        let forward = Self {
+            child,
+            _said: said,
+            address,
+        };
         ensure!(
             forward.address.contains(':'),
             "kubectl port-forward said {line:?}"

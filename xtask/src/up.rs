@@ -103,7 +103,10 @@ fn testbed(name: &str, options: &UpOptions, programs: &Programs) -> Result<Testb
 fn install(kubernetes: &Kubernetes, programs: &Programs, steps: &Steps) -> Result<()> {
     let archives: Vec<PathBuf> = images::write(programs, None)?;
     kubernetes.load_images(&archives)?;
-    steps.done("images on all nodes");
+    steps.done(match kubernetes {
+        Kubernetes::Testbed(_) => "images on all nodes",
+        Kubernetes::Foreign(_) => "images packed",
+    });
     let helm = match kubernetes {
         Kubernetes::Testbed(testbed) => link_helm(testbed)?,
         Kubernetes::Foreign(_) => tools::ensure(ToolSet::Helm)?.join("helm"),

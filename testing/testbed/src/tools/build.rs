@@ -46,7 +46,10 @@ pub(super) fn ensure(spec: &Spec, root: &Path) -> Result<PathBuf> {
 }
 
 fn build(spec: &Spec, directory: &Path) -> Result<()> {
-    let partial = directory.with_extension("partial");
+    // Not `with_extension`: the versions in these names have dots.
+    let mut partial = directory.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
     fs::remove_dir_all(&partial).ok();
     let (source, programs) = (partial.join("src"), partial.join("bin"));
     make_dir(&source)?;
