@@ -59,7 +59,12 @@ impl Numbers {
 }
 
 /// Runs one row for a while.
-pub(crate) async fn run(cluster: &Cluster, row: Row, duration: Duration, value_bytes: usize) -> anyhow::Result<Sample> {
+pub(crate) async fn run(
+    cluster: &Cluster,
+    row: Row,
+    duration: Duration,
+    value_bytes: usize,
+) -> anyhow::Result<Sample> {
     let endpoints = cluster.endpoints();
     let connections: Vec<Client> = (0..row.clients().min(CONNECTIONS))
         .map(|i| Client::new(&endpoints[i % endpoints.len()]))
@@ -70,7 +75,13 @@ pub(crate) async fn run(cluster: &Cluster, row: Row, duration: Duration, value_b
     let until = started + duration;
     let clients = (0..row.clients()).map(|c| {
         let client = connections[c % connections.len()].clone();
-        tokio::spawn(work(client, row.operation(), c as u64 + 1, value.clone(), until))
+        tokio::spawn(work(
+            client,
+            row.operation(),
+            c as u64 + 1,
+            value.clone(),
+            until,
+        ))
     });
     let mut micros = Vec::new();
     for client in clients.collect::<Vec<_>>() {
@@ -82,7 +93,13 @@ pub(crate) async fn run(cluster: &Cluster, row: Row, duration: Duration, value_b
 }
 
 /// One client: the time that each of its operations took, in microseconds.
-async fn work(client: Client, operation: Operation, seed: u64, value: Vec<u8>, until: Instant) -> anyhow::Result<Vec<u32>> {
+async fn work(
+    client: Client,
+    operation: Operation,
+    seed: u64,
+    value: Vec<u8>,
+    until: Instant,
+) -> anyhow::Result<Vec<u32>> {
     let mut numbers = Numbers(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let mut kv = client.kv();
     let mut micros = Vec::new();
@@ -96,9 +113,19 @@ async fn work(client: Client, operation: Operation, seed: u64, value: Vec<u8>, u
             Operation::Range => drop(kv.range(range(n)).await?),
             Operation::Txn => {
                 let own = seed % KEYS;
-                let response = kv.txn(update(own, known_revision, &value)).await?.into_inner();
-                known_revision = match response.responses.into_iter().next().and_then(|r| r.response) {
-                    Some(response_op::Response::ResponseRange(r)) => r.kvs.first().map_or(0, |kv| kv.mod_revision),
+                let response = kv
+                    .txn(update(own, known_revision, &value))
+                    .await?
+                    .into_inner();
+                known_revision = match response
+                    .responses
+                    .into_iter()
+                    .next()
+                    .and_then(|r| r.response)
+                {
+                    Some(response_op::Response::ResponseRange(r)) => {
+                        r.kvs.first().map_or(0, |kv| kv.mod_revision)
+                    }
                     _ => response.header.map_or(0, |h| h.revision),
                 };
             }
@@ -124,7 +151,9 @@ fn range(n: u64) -> RangeRequest {
 }
 
 fn update(n: u64, revision: i64, value: &[u8]) -> TxnRequest {
-    let op = |request| RequestOp { request: Some(request) };
+    let op = |request| RequestOp {
+        request: Some(request),
+    };
     TxnRequest {
         compare: vec![Compare {
             key: key(n).into(),

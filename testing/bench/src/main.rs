@@ -45,21 +45,30 @@ struct Args {
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     for &members in &args.members {
-        anyhow::ensure!(members % 2 == 1 && members <= 9, "--members: must be odd, 1 to 9");
+        anyhow::ensure!(
+            members % 2 == 1 && members <= 9,
+            "--members: must be odd, 1 to 9"
+        );
         compare(&args, members).await?;
     }
     Ok(())
 }
 
 async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
-    let rows = if args.rows.is_empty() { Row::all() } else { args.rows.clone() };
+    let rows = if args.rows.is_empty() {
+        Row::all()
+    } else {
+        args.rows.clone()
+    };
     let programs = [Program::kvorum(), Program::etcd()];
     let mut clusters = Vec::new();
     for program in &programs {
         // A quota that no run reaches, the same for both.
         let quota = "--quota-backend-bytes=8589934592";
         let cluster = Cluster::start(program, members, &[quota]).await;
-        load::fill(&cluster, args.value_bytes).await.context("filling the store failed")?;
+        load::fill(&cluster, args.value_bytes)
+            .await
+            .context("filling the store failed")?;
         clusters.push(cluster);
     }
     let mut samples = vec![[Vec::new(), Vec::new()]; rows.len()];
@@ -68,9 +77,14 @@ async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
             // Who goes first changes, so that neither always finds the warmer machine.
             let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
             for i in order {
-                eprint!("\rround {round}/{} {members} members: {row} on {:<8}", args.rounds, programs[i].name());
+                eprint!(
+                    "\rround {round}/{} {members} members: {row} on {:<8}",
+                    args.rounds,
+                    programs[i].name()
+                );
                 let duration = Duration::from_secs(args.seconds);
-                let sample: Sample = load::run(&clusters[i], *row, duration, args.value_bytes).await?;
+                let sample: Sample =
+                    load::run(&clusters[i], *row, duration, args.value_bytes).await?;
                 found[i].push(sample);
             }
         }

@@ -16,7 +16,11 @@ impl Sample {
     pub(crate) fn new(mut micros: Vec<u32>, elapsed: Duration, cpu: Duration) -> Self {
         micros.sort_unstable();
         let count = micros.len().max(1);
-        let percentile = |p: usize| micros.get(micros.len() * p / 100).map_or(0.0, |us| f64::from(*us) / 1000.0);
+        let percentile = |p: usize| {
+            micros
+                .get(micros.len() * p / 100)
+                .map_or(0.0, |us| f64::from(*us) / 1000.0)
+        };
         Self {
             per_second: micros.len() as f64 / elapsed.as_secs_f64(),
             p50_ms: percentile(50),
@@ -34,14 +38,23 @@ fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
 
 /// Prints the table of one cluster size. Ratios are kvorum to etcd.
 pub(crate) fn print(members: u8, rows: &[Row], samples: &[[Vec<Sample>; 2]]) {
-    println!("\n{members} member{}, fsync on; medians; ratio is kvorum to etcd", if members == 1 { "" } else { "s" });
+    println!(
+        "\n{members} member{}, fsync on; medians; ratio is kvorum to etcd",
+        if members == 1 { "" } else { "s" }
+    );
     println!(
         "| {:<34} | {:>9} | {:>9} | {:>6} | {:>16} | {:>16} | {:>16} |",
         "row", "kvorum/s", "etcd/s", "ratio", "p50 ms k / e", "p99 ms k / e", "CPU us/op k / e"
     );
-    println!("|{:-<36}|{:->11}|{:->11}|{:->8}|{:->18}|{:->18}|{:->18}|", "", ":", ":", ":", ":", ":", ":");
+    println!(
+        "|{:-<36}|{:->11}|{:->11}|{:->8}|{:->18}|{:->18}|{:->18}|",
+        "", ":", ":", ":", ":", ":", ":"
+    );
     for (row, [ours, theirs]) in rows.iter().zip(samples) {
-        let rate = (median(ours, |s| s.per_second), median(theirs, |s| s.per_second));
+        let rate = (
+            median(ours, |s| s.per_second),
+            median(theirs, |s| s.per_second),
+        );
         let p50 = (median(ours, |s| s.p50_ms), median(theirs, |s| s.p50_ms));
         let p99 = (median(ours, |s| s.p99_ms), median(theirs, |s| s.p99_ms));
         let cpu = (median(ours, |s| s.cpu_us), median(theirs, |s| s.cpu_us));

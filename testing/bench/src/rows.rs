@@ -64,6 +64,11 @@ impl fmt::Display for Row {
             Operation::Txn => "txn (Kubernetes-style)",
             Operation::Range => "range of 100",
         };
-        write!(f, "{what}, {} client{}", self.clients(), if self.clients() == 1 { "" } else { "s" })
+        write!(
+            f,
+            "{what}, {} client{}",
+            self.clients(),
+            if self.clients() == 1 { "" } else { "s" }
+        )
     }
 }
