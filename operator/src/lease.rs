@@ -86,7 +86,7 @@ impl Candidate {
                 }
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(%error, lease = self.name, "The Lease cannot be read or written")
+                    tracing::warn!(%error, lease = self.name, "The Lease cannot be read or written");
                 }
             }
             tokio::time::sleep(LEASE_RETRY).await;
@@ -102,10 +102,10 @@ impl Candidate {
                 Ok(Ok(true)) => renewed = Instant::now(),
                 Ok(Ok(false)) => return,
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, lease = self.name, "The Lease could not be renewed")
+                    tracing::warn!(%error, lease = self.name, "The Lease could not be renewed");
                 }
                 Err(_) => {
-                    tracing::warn!(lease = self.name, "The Lease could not be renewed in time")
+                    tracing::warn!(lease = self.name, "The Lease could not be renewed in time");
                 }
             }
         }

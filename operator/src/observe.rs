@@ -13,7 +13,7 @@ use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 use kvorum_api::{KvCluster, KvClusterStatus};
-use kvorum_plan::observed::{Member, Observed, StatusLatch, World};
+use kvorum_plan::observed::{Member, Observed, StatusLatch, Volume, World};
 use kvorum_plan::{ClusterId, MemberId, Zone};
 
 use crate::build;
@@ -72,25 +72,11 @@ pub async fn observe(
         read.map_err(|problem| note(format!("ConfigMap {}", record.name_any()), problem))
             .ok()
     });
-    let mut volumes = BTreeMap::new();
-    let mut claim_uids = HashMap::new();
-    for claim in &claims {
-        let Some(id) = member_of(claim.labels()) else {
-            continue;
-        };
-        claim_uids.insert(id, claim.uid().unwrap_or_default());
-        match build::read_volume(claim, id) {
-            Ok(volume) => drop(volumes.insert(id, volume)),
-            Err(problem) => note(
-                format!("PersistentVolumeClaim {}", claim.name_any()),
-                problem,
-            ),
-        }
-    }
+    let (volumes, claim_uids) = volumes_of(&claims, &mut note);
     let latch = status_latch(&status, &mut note);
     let expected = volumes
         .values()
-        .map(|volume: &kvorum_plan::observed::Volume| volume.reservation.cluster_id)
+        .map(|volume: &Volume| volume.reservation.cluster_id)
         .next()
         .or(latch.cluster_id);
     let (members, doors) = members(caches, valid, expected).await;
@@ -122,6 +108,29 @@ pub async fn observe(
         replaced,
     })
     .inspect(|sight| tracing::trace!(cluster = names.cluster, ?sight, "Looked"))
+}
+
+/// The volumes that can be read, and the UIDs of all claims, by member.
+fn volumes_of(
+    claims: &[PersistentVolumeClaim],
+    note: &mut impl FnMut(String, String),
+) -> (BTreeMap<MemberId, Volume>, HashMap<MemberId, String>) {
+    let mut volumes = BTreeMap::new();
+    let mut claim_uids = HashMap::new();
+    for claim in claims {
+        let Some(id) = member_of(claim.labels()) else {
+            continue;
+        };
+        claim_uids.insert(id, claim.uid().unwrap_or_default());
+        match build::read_volume(claim, id) {
+            Ok(volume) => drop(volumes.insert(id, volume)),
+            Err(problem) => note(
+                format!("PersistentVolumeClaim {}", claim.name_any()),
+                problem,
+            ),
+        }
+    }
+    (volumes, claim_uids)
 }
 
 /// The three records of who a cluster is.

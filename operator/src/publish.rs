@@ -62,7 +62,10 @@ pub fn notes(old: &KvClusterStatus, new: &KvClusterStatus, reserved: Option<Stag
                 message.unwrap_or_default(),
             ));
         }
-        Some(true) if old.bootstrapped => {
+        Some(true)
+            if get(&old.conditions, "Available")
+                .is_some_and(|then| then.reason == "QuorumLost") =>
+        {
             let text = "A read through quorum succeeds again".to_owned();
             notes.push(Note::normal("CheckQuorum", "QuorumRestored", text));
         }

@@ -45,28 +45,10 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     for (layer, reason) in &skipped {
         eprintln!("SKIPPING layer {}: {reason}", layer.name());
     }
-    let (environment, programs) = build(&layers, foreign.is_some())?;
     let mut total = Counts::default();
-    for layer in layers.iter().filter(|layer| !layer.needs_kubernetes()) {
-        total.add(run_layer(
-            *layer,
-            foreign.is_some(),
-            &environment,
-            &options.arguments,
-        )?);
-    }
-    let on_kubernetes: Vec<Layer> = layers
-        .into_iter()
-        .filter(|layer| layer.needs_kubernetes())
-        .collect();
-    if !on_kubernetes.is_empty() {
-        total.add(run_on_kubernetes(
-            &on_kubernetes,
-            options,
-            foreign,
-            environment,
-            &programs,
-        )?);
+    if let Err(error) = build_and_run(&layers, options, foreign, &mut total) {
+        println!("error: {error:#}");
+        total.failed += 1;
     }
     for (layer, reason) in &skipped {
         println!("SKIPPED layer {}: {reason}", layer.name());
@@ -77,6 +59,39 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Builds everything and runs the layers that can run, adding to the counts as it goes.
+fn build_and_run(
+    layers: &[Layer],
+    options: &TestOptions,
+    foreign: Option<PathBuf>,
+    total: &mut Counts,
+) -> Result<()> {
+    let (environment, programs) = build(layers, foreign.is_some())?;
+    for layer in layers.iter().filter(|layer| !layer.needs_kubernetes()) {
+        total.add(run_layer(
+            *layer,
+            foreign.is_some(),
+            &environment,
+            &options.arguments,
+        )?);
+    }
+    let on_kubernetes: Vec<Layer> = layers
+        .iter()
+        .copied()
+        .filter(|layer| layer.needs_kubernetes())
+        .collect();
+    if !on_kubernetes.is_empty() {
+        total.add(run_on_kubernetes(
+            &on_kubernetes,
+            options,
+            foreign,
+            environment,
+            programs.as_ref(),
+        )?);
+    }
+    Ok(())
 }
 
 /// Builds programs, tools and tests before any test runs: a compiler beside a test starves it.
@@ -109,10 +124,12 @@ fn build(layers: &[Layer], foreign: bool) -> Result<(Environment, Option<Program
     }
     for layer in layers {
         for command in layer.commands(foreign) {
+            // A layer that does not build fails when its turn comes; the others run all the same.
             run_shown(
                 cargo().arg("test").arg("--no-run").args(&command),
                 &format!("build the tests of layer {}", layer.name()),
-            )?;
+            )
+            .unwrap_or_else(|error| eprintln!("error: {error:#}"));
         }
     }
     Ok((environment, programs))
@@ -124,9 +141,9 @@ fn run_on_kubernetes(
     options: &TestOptions,
     foreign: Option<PathBuf>,
     mut environment: Environment,
-    programs: &Option<Programs>,
+    programs: Option<&Programs>,
 ) -> Result<Counts> {
-    let programs = programs.as_ref().context("the programs were not built")?;
+    let programs = programs.context("the programs were not built")?;
     let archives = images::write(programs, None)?;
     let helm = tools::ensure(ToolSet::Helm)?;
     environment.push(("KVORUM_HELM_BIN", helm.join("helm").into()));

@@ -1,5 +1,11 @@
 //! Goal: the definition that is installed is the one in the code, small, and reviewed when it changes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::path::Path;
 
 /// Above this, `kubectl apply` and Argo CD cannot store it in their annotation.

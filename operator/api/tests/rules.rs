@@ -2,6 +2,12 @@
 //! Method: tables of specs against the rules as they are installed. The same against a real API server, and
 //! through `kubectl scale`, is in `testing/zones`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use kvorum_api::rules::review;
 use serde_json::{Value, json};
 

@@ -1,6 +1,8 @@
 //! The conditions of a cluster. Every type is there from the first look on; those that are a warning by
 //! their mere presence (Reconciling, Stalled, Paused) are there only while they are True.
 
+mod tolerance;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kvorum_plan::observed::Observed;
@@ -108,7 +110,7 @@ pub(super) fn all(look: &Look<'_>, assessment: Option<&Assessment>) -> Vec<Condi
         }
     }
     available(&mut conditions, look, assessment);
-    tolerance(&mut conditions, assessment);
+    tolerance::add(&mut conditions, assessment);
     members(&mut conditions, look, assessment);
     placement(&mut conditions, look);
     storage_and_identity(&mut conditions, look.plan);
@@ -211,82 +213,6 @@ fn available(conditions: &mut Conditions<'_>, look: &Look<'_>, assessment: Optio
             tolerance.live, tolerance.voters
         );
         conditions.add("Available", Some(false), "QuorumLost", &message);
-    }
-}
-
-fn tolerance(conditions: &mut Conditions<'_>, assessment: Option<&Assessment>) {
-    let types = ["FaultTolerant", "ZoneFaultTolerant", "NodeFaultTolerant"];
-    let Some(assessment) = assessment.filter(|assessment| assessment.membership_log.is_some())
-    else {
-        for type_ in types {
-            conditions.add(
-                type_,
-                None,
-                "NotBootstrapped",
-                "The cluster is not formed yet",
-            );
-        }
-        return;
-    };
-    let tolerance = &assessment.tolerance;
-    let lost = !tolerance.has_quorum();
-    let message = match (lost, tolerance.members) {
-        (true, _) => "Quorum is lost".to_owned(),
-        (false, 0) => "No member may be lost".to_owned(),
-        (false, 1) => "One more member may be lost".to_owned(),
-        (false, more) => format!("{more} more members may be lost"),
-    };
-    let reason = match (lost, tolerance.voters, tolerance.members) {
-        (true, _, _) => "QuorumLost",
-        (false, 1, _) => "OneMember",
-        (false, _, 0) => "MembersDown",
-        (false, _, _) => "MembersSpare",
-    };
-    conditions.add(
-        "FaultTolerant",
-        Some(tolerance.members > 0),
-        reason,
-        &message,
-    );
-    let zones = tolerance.zones.len();
-    let reason = match (lost, tolerance.any_zone(), zones) {
-        (true, _, _) => "QuorumLost",
-        (false, true, _) => "AnyZone",
-        (false, false, 0) => "NoZones",
-        (false, false, 1) => "OneZone",
-        (false, false, 2) => "TwoZones",
-        (false, false, _) if tolerance.live < tolerance.voters => "ZoneDown",
-        (false, false, _) => "ZoneHoldsQuorum",
-    };
-    let any = tolerance.any_zone();
-    conditions.add(
-        "ZoneFaultTolerant",
-        Some(any),
-        reason,
-        &tolerance.zones_sentence(),
-    );
-    match &assessment.fatal_node {
-        _ if lost => conditions.add(
-            "NodeFaultTolerant",
-            Some(false),
-            "QuorumLost",
-            "Quorum is lost",
-        ),
-        None => conditions.add(
-            "NodeFaultTolerant",
-            Some(true),
-            "AnyNode",
-            "Any one node may be lost",
-        ),
-        Some(node) => {
-            let message = format!("Losing node {node} loses quorum");
-            conditions.add(
-                "NodeFaultTolerant",
-                Some(false),
-                "NodeHoldsQuorum",
-                &message,
-            );
-        }
     }
 }
 
@@ -423,7 +349,7 @@ fn storage_and_identity(conditions: &mut Conditions<'_>, plan: &Plan) {
     }
     match first_of(plan, &[BlockedReason::IdentityConflict]) {
         Some((reason, message)) => {
-            conditions.add("ConsistentIdentity", Some(false), reason, message)
+            conditions.add("ConsistentIdentity", Some(false), reason, message);
         }
         None => conditions.add(
             "ConsistentIdentity",

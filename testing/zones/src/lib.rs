@@ -1,1 +1,20 @@
-//! Tests of the product on a Kubernetes with zones.
+//! Tests of the product on a real Kubernetes with zones.
+//!
+//! Goal: what the README promises, shown on real kubelets, volumes and networks. Method: a namespace per
+//! test, waits on conditions with a deadline, faults of the testbed one at a time.
+//!
+//! The environment says where: `KUBECONFIG` (any Kubernetes whose nodes have the images), `KVORUM_TESTBED`
+//! (ours, for faults and for processes beside the cluster), `KVORUM_OPERATOR_BIN` and `KVORUM_HELM_BIN`.
+//! `cargo xtask test --layer zones` sets all of it. Test programs whose names begin with `api` need only an
+//! API server with its controllers, no member ever runs in them.
+
+pub mod cluster;
+pub mod data;
+pub mod install;
+pub mod limits;
+pub mod program;
+pub mod world;
+
+pub use cluster::{Cluster, Space};
+pub use data::Writer;
+pub use world::World;

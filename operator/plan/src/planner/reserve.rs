@@ -16,7 +16,7 @@ pub(super) fn reservation(observed: &Observed, spec: &Spec) -> Option<Reservatio
         .values()
         .map(|volume| &volume.reservation)
         .next()
-        .or(observed.record.as_ref().map(|record| &record.reservation));
+        .or_else(|| observed.record.as_ref().map(|record| &record.reservation));
     recorded.cloned().or_else(|| {
         observed.status.cluster_id.map(|cluster_id| Reservation {
             cluster_id,

@@ -1,5 +1,11 @@
 //! Situations of a cluster, built up the way they come about.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::collections::BTreeMap;
 
 use crate::observed::{

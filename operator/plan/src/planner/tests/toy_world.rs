@@ -3,6 +3,12 @@
 //! pods come up, and what people delete. Checked after every write: `Initialize` takes effect once in a
 //! cluster's life; a disk that may have voted is never replaced by an empty one under the same ID.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

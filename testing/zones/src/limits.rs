@@ -1,0 +1,22 @@
+//! How long each thing may take before a test fails: generous, as a machine under test is a busy one.
+
+use std::time::Duration;
+
+/// From apply to Ready.
+pub const READY: Duration = Duration::from_secs(90);
+/// The goal for three members, printed beside what was measured.
+pub const READY_GOAL: Duration = Duration::from_secs(6);
+/// From a cause to its condition.
+pub const CONDITION: Duration = Duration::from_secs(60);
+/// From a fault to the next acknowledged write.
+pub const FAILOVER: Duration = Duration::from_secs(30);
+/// From the end of a fault to a whole cluster.
+pub const HEALED: Duration = Duration::from_secs(180);
+/// The operator's installation.
+pub const INSTALL: Duration = Duration::from_secs(120);
+/// An operator that dies at a failpoint.
+pub const DEATH: Duration = Duration::from_secs(60);
+/// One request of a client.
+pub const REQUEST: Duration = Duration::from_secs(2);
+/// Between two looks at something that is waited for.
+pub const POLL: Duration = Duration::from_millis(100);

@@ -1,0 +1,91 @@
+//! An operator as a process of its own, beside the one that is installed: for a class of KvClusters that
+//! only it looks after, so that it can be made to die.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use kvorum_testbed::Testbed;
+
+/// A running operator.
+pub struct Operator {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Operator {
+    /// Starts one for this class; with a failpoint, it will die there.
+    ///
+    /// # Errors
+    /// When the program cannot be found or started.
+    pub fn start(
+        testbed: &Testbed,
+        class: &str,
+        failpoint: Option<&str>,
+        log: &Path,
+    ) -> Result<Self> {
+        let mut command = testbed.command_in_cluster(&binary()?.to_string_lossy());
+        command
+            .args([
+                "run",
+                "--leader-elect=false",
+                "--listen=127.0.0.1:0",
+                "--class",
+                class,
+            ])
+            .env("KUBECONFIG", testbed.kubeconfig())
+            .env("NO_COLOR", "1")
+            .env_remove("KVORUM_FAILPOINT")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::options().create(true).append(true).open(log)?);
+        if let Some(failpoint) = failpoint {
+            command.env("KVORUM_FAILPOINT", failpoint);
+        }
+        let child = command.spawn().context("the operator cannot be started")?;
+        Ok(Self {
+            child,
+            log: log.to_owned(),
+        })
+    }
+
+    /// Waits until it has died by itself.
+    ///
+    /// # Errors
+    /// When it lives on.
+    pub async fn death(mut self, deadline: Duration) -> Result<()> {
+        let started = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if started.elapsed() > deadline {
+                bail!("the operator did not reach its failpoint: {}", self.tail());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    fn tail(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(10).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn binary() -> Result<PathBuf> {
+    std::env::var_os("KVORUM_OPERATOR_BIN")
+        .map(PathBuf::from)
+        .filter(|path| path.exists())
+        .context(
+            "KVORUM_OPERATOR_BIN does not name a program; run `cargo xtask test --layer zones`",
+        )
+}
