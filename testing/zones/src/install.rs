@@ -77,6 +77,9 @@ pub async fn operator(world: &World) -> Result<()> {
             &[
                 "upgrade",
                 "--install",
+                // The layer below may have put the definition there by hand.
+                "--take-ownership",
+                "--force-conflicts",
                 "kvorum",
                 &chart,
                 "--namespace",
