@@ -212,16 +212,16 @@ impl Act<'_> {
             %via,
             "Calling Initialize"
         );
-        let already = door
+        let already_initialized = door
             .initialize(names, reservation, stores)
             .await
             .map_err(ActError::Member)?;
-        if already {
-            tracing::info!(
-                cluster = names.cluster,
-                "The cluster was initialized before"
-            );
-        }
+        tracing::info!(
+            namespace = names.namespace,
+            cluster = names.cluster,
+            already_initialized,
+            "Initialize was answered"
+        );
         self.failpoint.after("initialize");
         Ok(true)
     }

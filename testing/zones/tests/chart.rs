@@ -13,8 +13,8 @@ use kube::api::ListParams;
 use kvorum_api::KvCluster;
 use kvorum_zones::cluster::Space;
 use kvorum_zones::install;
-use kvorum_zones::limits::READY;
-use kvorum_zones::world::World;
+use kvorum_zones::limits::{CONDITION, READY};
+use kvorum_zones::world::{World, until};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,11 +57,16 @@ async fn the_chart_installs_an_operator_under_restricted_pod_security_and_leaves
     install::run_helm(&world, &uninstall).await.unwrap();
     let left = Api::<Pod>::namespaced(world.client.clone(), &home.name);
     let operators = ListParams::default().labels("app.kubernetes.io/name=kvorum-operator");
-    assert_eq!(
-        left.list(&operators).await.unwrap().items.len(),
-        0,
-        "the operator is gone"
-    );
+    until("the operator is gone", CONDITION, || async {
+        let pods = left.list(&operators).await?.items;
+        Ok(if pods.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} of its pods are left", pods.len()))
+        })
+    })
+    .await
+    .unwrap();
     let pods = cluster.pods().await.unwrap();
     assert_eq!(pods.len(), 3, "the members are not");
     Api::<KvCluster>::all(world.client.clone())
