@@ -3,7 +3,6 @@
 //! Every write is one that may be repeated. A step that fails ends the row; the next look starts afresh.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use futures::future::join_all;
 use kube::Client;
@@ -240,13 +239,6 @@ fn waves(steps: &[Step], one_by_one: bool) -> Vec<&[Step]> {
     steps
         .chunk_by(|one, next| !one_by_one && one.wave().is_some() && one.wave() == next.wave())
         .collect()
-}
-
-/// A hash of anything that can be written as JSON; the same within one run of the program.
-pub fn fingerprint_of(value: &serde_json::Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.to_string().hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

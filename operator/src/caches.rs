@@ -161,7 +161,7 @@ fn cluster_facts(cluster: &Guarded) -> Option<u64> {
         meta.finalizers,
         meta.deletion_timestamp,
     ]);
-    Some(crate::act::fingerprint_of(&facts))
+    Some(crate::fingerprint::of(&facts))
 }
 
 /// Keeps the objects of one kind that are ours; a change triggers a look at the cluster it belongs to.
@@ -212,5 +212,5 @@ fn node_facts(node: &Node) -> Option<u64> {
         spec.map(|spec| (spec.unschedulable, &spec.taints)),
         crate::world::node_is_ready(node),
     ]);
-    Some(crate::act::fingerprint_of(&facts))
+    Some(crate::fingerprint::of(&facts))
 }

@@ -14,6 +14,7 @@ pub mod controller;
 pub mod events;
 pub mod explain;
 pub mod failpoint;
+pub mod fingerprint;
 pub mod http;
 pub mod lease;
 pub mod limits;

@@ -96,3 +96,34 @@ pub(crate) struct TestOptions {
     #[arg(last = true)]
     pub(crate) arguments: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The commands of a page, wherever they stand in a line; tables list words, not commands.
+    fn commands(page: &str) -> Vec<String> {
+        let lines = page.lines().filter(|line| !line.starts_with('|'));
+        let found = lines.flat_map(|line| line.split("cargo xtask ").skip(1));
+        found
+            .map(|rest| {
+                let end = rest
+                    .find(['`', '#', '"', ')', ';', '|'])
+                    .unwrap_or(rest.len());
+                rest[..end].trim().to_owned()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_command_of_the_readme_is_one() {
+        let readme = std::fs::read_to_string(crate::workspace::root().join("README.md")).unwrap();
+        let commands = commands(&readme);
+        assert!(commands.len() > 5, "{commands:?}");
+        for command in commands {
+            let words = ["xtask"].into_iter().chain(command.split_whitespace());
+            let parsed = Arguments::try_parse_from(words);
+            assert!(parsed.is_ok(), "cargo xtask {command}: {parsed:?}");
+        }
+    }
+}

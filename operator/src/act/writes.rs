@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Act, ActError, fingerprint_of};
+use super::{Act, ActError};
 use crate::build;
 use crate::names::FIELD_MANAGER;
 
@@ -236,5 +236,5 @@ fn fingerprint<K: Serialize>(object: &K) -> u64 {
             metadata.remove("generation");
         }
     }
-    fingerprint_of(&value)
+    crate::fingerprint::of(&value)
 }
