@@ -9,9 +9,10 @@ pub mod maintenance;
 pub mod watch;
 
 use crate::member::Member;
+use http::HeaderMap;
 use kvorum_proto::etcdserverpb::ResponseHeader;
 use std::sync::Arc;
-use tonic::{Request, Status};
+use tonic::Status;
 
 /// The etcd version whose API this is: clients switch features by it. 3.7's one
 /// new call (RangeStream) is not served yet, so this says 3.6.
@@ -62,9 +63,6 @@ impl Api {
 }
 
 /// Whether the client asked to be cut off while there is no leader.
-pub(crate) fn wants_leader<T>(request: &Request<T>) -> bool {
-    request
-        .metadata()
-        .get("hasleader")
-        .is_some_and(|v| v == "true")
+pub(crate) fn wants_leader(headers: &HeaderMap) -> bool {
+    headers.get("hasleader").is_some_and(|v| v == "true")
 }

@@ -142,15 +142,10 @@ impl Consensus {
             if let Some(index) = self.read_index_here().await? {
                 return Ok(index);
             }
-            if let Elsewhere::Leader(id, node) = self.elsewhere() {
-                let call = call::Call::ReadIndex(true);
-                let reply = self
-                    .calls
-                    .call(id, &node, call, 2 * self.timing.election_max)
-                    .await;
-                if let Ok(call_reply::Reply::ReadIndex(id)) = reply {
-                    return Ok(id.index);
-                }
+            let call = call::Call::ReadIndex(true);
+            let reply = self.ask_leader(call, 2 * self.timing.election_max).await;
+            if let Some(call_reply::Reply::ReadIndex(id)) = reply {
+                return Ok(id.index);
             }
             if Instant::now() + NO_LEADER_PAUSE >= deadline {
                 return Err(Failure::TimedOut);

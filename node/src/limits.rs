@@ -66,8 +66,6 @@ pub const LOG_KEEP_ENTRIES: u64 = 5000;
 pub const WATCH_RESPONSES_AHEAD: usize = 16;
 /// Watchers on one stream.
 pub const WATCHERS_PER_STREAM_MAX: usize = 100_000;
-/// How often a watcher with `progress_notify` hears of progress (etcd's default).
-pub const PROGRESS_INTERVAL: Duration = Duration::from_secs(600);
 
 /// Longest wait for connections to end on the way out.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);

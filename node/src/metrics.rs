@@ -143,7 +143,7 @@ fn signed(n: u64) -> i64 {
 impl Collector {
     fn gauges(&self, status: &Status) -> [(&'static str, &'static str, i64); 13] {
         let store = self.member.store().summary();
-        let learner = status.initialized() && !status.voters.contains(&self.member.id());
+        let learner = self.member.consensus().is_learner();
         [
             (
                 "etcd_server_has_leader",

@@ -1,7 +1,7 @@
 //! The listeners: clients, peers, metrics.
 
 use crate::admin::AdminApi;
-use crate::api::Api;
+use crate::api::{Api, wants_leader};
 use crate::limits::{CLIENT_STREAMS_MAX, GRPC_OVERHEAD_BYTES, PREFACE_TIMEOUT};
 use crate::member::Member;
 use crate::metrics::Metrics;
@@ -74,11 +74,9 @@ async fn guarded(
     next: axum::middleware::Next,
 ) -> axum::response::Response {
     let path = request.uri().path().to_owned();
-    let wants_leader = request
-        .headers()
-        .get("hasleader")
-        .is_some_and(|v| v == "true");
-    if wants_leader && let Err(status) = api.has_leader() {
+    if wants_leader(request.headers())
+        && let Err(status) = api.has_leader()
+    {
         metrics.handled(&path, status.code());
         return status.into_http();
     }

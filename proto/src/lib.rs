@@ -1,77 +1,48 @@
-//! Wire types: etcd's v3 API and kvorum's member admin API.
+//! Wire types: etcd's v3 API and kvorum's own.
 //!
-//! Everything here is generated from `proto/*.proto` at build time. Byte fields are [`bytes::Bytes`].
+//! Everything here is generated from `proto/*.proto` at build time; those files
+//! carry the documentation. Byte fields are [`bytes::Bytes`].
 
-/// etcd's client services and messages (`etcdserverpb`).
-#[allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    clippy::allow_attributes_without_reason,
-    clippy::too_many_lines,
-    reason = "generated; the .proto files carry the documentation"
-)]
-pub mod etcdserverpb {
-    include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
+/// A module for the code that was generated for a package.
+macro_rules! package {
+    ($(#[$doc:meta])* $module:ident, $package:literal) => {
+        $(#[$doc])*
+        #[allow(
+            missing_docs,
+            unreachable_pub,
+            clippy::all,
+            clippy::pedantic,
+            clippy::allow_attributes_without_reason,
+            clippy::too_many_lines,
+            reason = "generated"
+        )]
+        pub mod $module {
+            include!(concat!(env!("OUT_DIR"), "/", $package, ".rs"));
+        }
+    };
 }
 
-/// Records and events (`mvccpb`).
-#[allow(
-    missing_docs,
-    clippy::all,
-    clippy::too_many_lines,
-    clippy::allow_attributes_without_reason,
-    reason = "generated"
-)]
-pub mod mvccpb {
-    include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
+package! {
+    /// etcd's client services and messages.
+    etcdserverpb, "etcdserverpb"
 }
-
-/// Users, roles, permissions (`authpb`).
-#[allow(
-    missing_docs,
-    clippy::all,
-    clippy::too_many_lines,
-    clippy::allow_attributes_without_reason,
-    reason = "generated"
-)]
-pub mod authpb {
-    include!(concat!(env!("OUT_DIR"), "/authpb.rs"));
+package! {
+    /// Records and events.
+    mvccpb, "mvccpb"
 }
-
-/// kvorum's member admin API, spoken on the peer port.
-#[allow(
-    missing_docs,
-    clippy::all,
-    clippy::too_many_lines,
-    clippy::allow_attributes_without_reason,
-    reason = "generated"
-)]
-pub mod admin {
-    include!(concat!(env!("OUT_DIR"), "/kvorum.admin.v1.rs"));
+package! {
+    /// Users, roles, permissions.
+    authpb, "authpb"
 }
-
-/// The replicated log's commands and their replies.
-#[allow(
-    missing_docs,
-    clippy::all,
-    clippy::too_many_lines,
-    clippy::allow_attributes_without_reason,
-    reason = "generated"
-)]
-pub mod log {
-    include!(concat!(env!("OUT_DIR"), "/kvorumlog.rs"));
+package! {
+    /// kvorum's member admin API, spoken on the peer port.
+    admin, "kvorum.admin.v1"
 }
-
-/// What members say to each other.
-#[allow(
-    missing_docs,
-    clippy::all,
-    clippy::too_many_lines,
-    clippy::allow_attributes_without_reason,
-    reason = "generated"
-)]
-pub mod peer {
-    include!(concat!(env!("OUT_DIR"), "/kvorumpeer.rs"));
+package! {
+    /// The replicated log's commands and their replies.
+    log, "kvorumlog"
+}
+package! {
+    /// What members say to each other.
+    peer, "kvorumpeer"
 }

@@ -122,18 +122,12 @@ pub(crate) fn cluster_endpoints(testbed: &Testbed) -> Option<String> {
 
 /// A testbed, its nodes and the clusters on it, as text.
 pub(crate) fn describe(testbed: &Testbed) -> String {
-    let nodes: Vec<String> = testbed
-        .nodes()
-        .iter()
-        .map(|node| {
-            format!(
-                "{}={}",
-                node.name,
-                testbed.node_power(&node.name).unwrap_or("unknown")
-            )
-        })
-        .collect();
-    let mut text = format!("{}: up, nodes {}\n", testbed.name(), nodes.join(" "));
+    let mut text = format!(
+        "{}: up, nodes {}
+",
+        testbed.name(),
+        testbed.nodes_in_words()
+    );
     for cluster in clusters(testbed) {
         let metadata = &cluster["metadata"];
         let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();

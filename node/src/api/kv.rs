@@ -70,8 +70,7 @@ impl Api {
     /// Members without a vote answer only what they can answer alone.
     #[allow(clippy::result_large_err, reason = "tonic's own error")]
     pub(crate) fn refuse_learner(&self) -> Result<(), Status> {
-        let status = self.member.consensus().status();
-        if status.initialized() && !status.voters.contains(&self.member.id()) {
+        if self.member.consensus().is_learner() {
             return Err(errors::not_for_learner());
         }
         Ok(())

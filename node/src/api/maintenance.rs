@@ -76,7 +76,7 @@ impl Maintenance for Api {
             raft_applied_index: status.applied.map_or(0, |id| id.index),
             errors,
             db_size_in_use: store.live_bytes,
-            is_learner: status.initialized() && !status.voters.contains(&self.member.id()),
+            is_learner: self.member.consensus().is_learner(),
             storage_version: ETCD_CLUSTER_VERSION.to_owned(),
             db_size_quota: self.member.limits().quota.max(0),
             downgrade_info: Some(DowngradeInfo::default()),

@@ -23,7 +23,7 @@ impl Watch for Api {
         &self,
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let needs_leader = wants_leader(&request);
+        let needs_leader = wants_leader(request.metadata().as_ref());
         let (out, responses) = mpsc::channel(WATCH_RESPONSES_AHEAD);
         let api = self.clone();
         tokio::spawn(async move {

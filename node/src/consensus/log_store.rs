@@ -116,13 +116,10 @@ impl RaftLogStorage<Types> for LogStore {
     }
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> Result<(), io::Error> {
-        match committed {
-            Some(id) => self
-                .wal
-                .save_committed(position(&id))
-                .map_err(io::Error::other),
-            None => Ok(()),
+        if let Some(id) = committed {
+            self.wal.save_committed(position(&id));
         }
+        Ok(())
     }
 
     async fn read_committed(&mut self) -> Result<Option<LogId>, io::Error> {

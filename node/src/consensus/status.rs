@@ -132,6 +132,15 @@ impl Consensus {
         status.role == Role::Leader && status.leader == Some(self.context.identity.member_id)
     }
 
+    /// Whether this member is in a cluster and has no vote there. Cheap: asked on every read.
+    #[must_use]
+    pub fn is_learner(&self) -> bool {
+        let watch = self.raft.server_metrics();
+        let membership = watch.borrow_watched().membership_config.clone();
+        let mut voters = membership.voter_ids().peekable();
+        voters.peek().is_some() && !voters.any(|id| id == self.context.identity.member_id)
+    }
+
     /// What the membership says of a member.
     #[must_use]
     pub fn node(&self, id: MemberId) -> Option<Node> {

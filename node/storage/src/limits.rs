@@ -3,9 +3,6 @@
 /// Size of one write-ahead log segment; zero-filled when made, recycled after purge.
 pub const SEGMENT_BYTES: u64 = 64 << 20;
 
-/// A single log record may be as large as this; a longer length field is damage.
-pub const RECORD_BYTES_MAX: usize = 64 << 20;
-
 /// The writer thread gathers at most this much into one frame (one write, one fdatasync).
 pub const GROUP_BYTES_MAX: usize = 4 << 20;
 

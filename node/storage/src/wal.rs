@@ -213,12 +213,9 @@ impl Wal {
     }
 
     /// Notes a committed position. It becomes durable with the next group, whenever that is.
-    ///
-    /// # Errors
-    /// As for [`Wal::append`].
-    pub fn save_committed(&self, committed: Position) -> Result<(), Error> {
+    pub fn save_committed(&self, committed: Position) {
         self.shared.write().committed = Some(committed);
-        self.writer.note_committed(committed)
+        self.writer.note_committed(committed);
     }
 
     /// The entries of `range`, all of them; at most about `max_bytes` of payload,

@@ -137,6 +137,23 @@ impl Member {
         }
     }
 
+    /// Waits until it has printed these words.
+    ///
+    /// # Panics
+    /// If it has not in time.
+    pub async fn prints(&self, words: &str) {
+        let until = Instant::now() + READY_TIMEOUT;
+        while !self.printed().contains(words) {
+            assert!(
+                Instant::now() < until,
+                "{} did not print {words:?}, but:\n{}",
+                self.name,
+                self.printed()
+            );
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     /// Everything it printed so far.
     #[must_use]
     pub fn printed(&self) -> String {

@@ -14,7 +14,6 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 fn run(flags: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(Program::kvorum().path())
@@ -113,11 +112,7 @@ async fn members_of_another_cluster_are_refused() {
     );
     theirs.members[0].set_flag("initial-cluster", &them);
     theirs.members[0].start().unwrap();
-    let until = std::time::Instant::now() + READY_TIMEOUT;
-    while !ours.members[0].printed().contains("cluster ID mismatch") {
-        assert!(std::time::Instant::now() < until, "{}", ours.printed());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    ours.members[0].prints("cluster ID mismatch").await;
     ours.members[0].client().put("k", "v").await.unwrap();
 }
 

@@ -164,14 +164,7 @@ async fn a_wiped_member_is_refused_and_the_others_go_on() {
     cluster.members[2].start().unwrap();
     let client = cluster.members[0].client();
     client.put_until("after", "1", READY_TIMEOUT).await;
-    let until = Instant::now() + READY_TIMEOUT;
-    while !cluster.members[2]
-        .printed()
-        .contains("must not be used again")
-    {
-        assert!(Instant::now() < until, "{}", cluster.printed());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    cluster.members[2].prints("must not be used again").await;
     assert_eq!(inspect(&cluster, 2).await.state(), MemberState::Waiting);
     assert!(cluster.members[2].client().get("after").await.is_err());
 }

@@ -153,18 +153,7 @@ fn status() {
     for name in StateDir::names() {
         match Testbed::attach(&name) {
             Ok(testbed) => {
-                let nodes: Vec<String> = testbed
-                    .nodes()
-                    .iter()
-                    .map(|node| {
-                        format!(
-                            "{}={}",
-                            node.name,
-                            testbed.node_power(&node.name).unwrap_or("unknown")
-                        )
-                    })
-                    .collect();
-                println!("{name}: up, {}", nodes.join(" "));
+                println!("{name}: up, {}", testbed.nodes_in_words());
             }
             Err(error) => println!("{name}: {error:#}"),
         }

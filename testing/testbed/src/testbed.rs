@@ -246,6 +246,17 @@ impl Testbed {
         })
     }
 
+    /// Its nodes with their power, for people: `a1=on b1=off`.
+    #[must_use]
+    pub fn nodes_in_words(&self) -> String {
+        let one = |node: &NodeRecord| {
+            let power = self.node_power(&node.name).unwrap_or("unknown");
+            format!("{}={power}", node.name)
+        };
+        let words: Vec<String> = self.nodes().iter().map(one).collect();
+        words.join(" ")
+    }
+
     /// Stops all processes of one pod where they stand: a stale leader.
     ///
     /// # Errors

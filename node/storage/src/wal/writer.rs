@@ -72,9 +72,8 @@ impl Handle {
         sender.send(op).map_err(|_| Error::Stopped)
     }
 
-    pub(super) fn note_committed(&self, position: Position) -> Result<(), Error> {
+    pub(super) fn note_committed(&self, position: Position) {
         *self.committed.lock() = Some(position);
-        Ok(())
     }
 }
 
