@@ -21,6 +21,9 @@ pub const PROPOSALS_MAX: usize = 5000;
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before asking again while there is no leader.
 pub const NO_LEADER_PAUSE: Duration = Duration::from_millis(10);
+/// How long a proposal waits for its outcome after its leader was replaced: the new
+/// one commits what it has of the old one's log within a few round trips.
+pub const LEADER_LOST_GRACE: Duration = Duration::from_millis(200);
 
 /// Appends under way to one peer at a time: more would only make batches smaller.
 pub const APPEND_WINDOW: usize = 4;

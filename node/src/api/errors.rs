@@ -55,8 +55,12 @@ errors! {
     stopped: Unavailable, "etcdserver: server stopped";
     /// Time ran out.
     timed_out: Unavailable, "etcdserver: request timed out";
-    /// The leader was lost while it worked on this.
-    timed_out_leader_lost: Unavailable, "etcdserver: request timed out, possibly due to previous leader failure";
+    /// Somebody else leads, or nobody.
+    not_leader: FailedPrecondition, "etcdserver: not leader";
+    /// Unknown, dead, far behind, without a vote, or the leader itself.
+    bad_transferee: FailedPrecondition, "etcdserver: bad leader transferee";
+    /// The transfer was asked for and did not come to pass.
+    transfer_timed_out: Unavailable, "etcdserver: request timed out, leader transfer took too long";
     /// A learner serves only little.
     not_for_learner: FailedPrecondition, "etcdserver: rpc not supported for learner";
 }
@@ -74,7 +78,7 @@ pub fn unimplemented(what: &str) -> Status {
 pub fn from_failure(failure: Failure) -> Status {
     match failure {
         Failure::NoLeader | Failure::TimedOut => timed_out(),
-        Failure::LeaderLost => timed_out_leader_lost(),
+        Failure::LeaderLost => leader_changed(),
         Failure::TooMany => too_many_requests(),
         Failure::Stopped => stopped(),
     }

@@ -1,6 +1,7 @@
 //! The Maintenance service: status and alarms. The rest follows.
 
 use super::{Api, ETCD_CLUSTER_VERSION, ETCD_VERSION, errors};
+use crate::consensus::transfer::MoveError;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::maintenance_server::Maintenance;
 use kvorum_proto::etcdserverpb::{
@@ -110,9 +111,20 @@ impl Maintenance for Api {
 
     async fn move_leader(
         &self,
-        _request: Request<MoveLeaderRequest>,
+        request: Request<MoveLeaderRequest>,
     ) -> Result<Response<MoveLeaderResponse>, Status> {
-        Err(errors::unimplemented("MoveLeader"))
+        let target = request.into_inner().target_id;
+        if let Err(reason) = self.member.consensus().move_leader(target).await {
+            tracing::warn!(target, %reason, "Leadership was not moved");
+            return Err(match reason {
+                MoveError::NotLeader => errors::not_leader(),
+                MoveError::BadTarget(_) => errors::bad_transferee(),
+                MoveError::TimedOut => errors::transfer_timed_out(),
+            });
+        }
+        Ok(Response::new(MoveLeaderResponse {
+            header: Some(self.header(self.member.store().revision())),
+        }))
     }
 
     async fn downgrade(

@@ -2,10 +2,11 @@
 
 use super::types::{MemberId, Node, Proposal};
 use super::{Consensus, Elsewhere, Failure};
-use crate::limits::NO_LEADER_PAUSE;
+use crate::limits::{LEADER_LOST_GRACE, NO_LEADER_PAUSE};
 use crate::peer::calls::CallError;
 use kvorum_proto::log::{Command, Reply};
 use kvorum_proto::peer::{self, CallFailure, call, call_reply};
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use prost::Message;
 use tokio::time::Instant;
@@ -52,9 +53,13 @@ impl Consensus {
             .room
             .try_acquire_many(bytes)
             .map_err(|_| Failure::TooMany)?;
-        let written = tokio::time::timeout_at(deadline, self.raft.client_write(proposal)).await;
+        let me = self.context.identity.member_id;
+        let written = tokio::select! {
+            written = self.raft.client_write(proposal) => Ok(written),
+            failure = self.lost(me, self.term(), deadline) => Err(failure),
+        };
         match written {
-            Err(_) => Err(Failure::TimedOut),
+            Err(failure) => Err(failure),
             Ok(Ok(response)) => Ok(Ok((response.log_id.index, response.data.0))),
             Ok(Err(RaftError::Fatal(_))) => Err(Failure::Stopped),
             Ok(Err(RaftError::APIError(error))) => match error {
@@ -73,6 +78,32 @@ impl Consensus {
         }
     }
 
+    /// Returns when a proposal given to `leader` in `term` can no longer be expected
+    /// to be answered: another leader or term has come and had time to settle what
+    /// the old one left, or time ran out.
+    async fn lost(&self, leader: MemberId, term: u64, deadline: Instant) -> Failure {
+        let mut metrics = self.raft.server_metrics();
+        let changed = async {
+            loop {
+                {
+                    let now = metrics.borrow_watched();
+                    let other = now.current_leader.is_some_and(|id| id != leader);
+                    if other || now.vote.leader_id.term != term {
+                        break;
+                    }
+                }
+                if metrics.changed().await.is_err() {
+                    break;
+                }
+            }
+            tokio::time::sleep(LEADER_LOST_GRACE).await;
+        };
+        match tokio::time::timeout_at(deadline, changed).await {
+            Ok(()) => Failure::LeaderLost,
+            Err(_) => Failure::TimedOut,
+        }
+    }
+
     /// Sends a proposal to the leader. `None`: nothing was done there, ask again.
     async fn forward(
         &self,
@@ -83,7 +114,11 @@ impl Consensus {
     ) -> Result<Option<(u64, Reply)>, Failure> {
         let call = call::Call::Propose(proposal.encoded());
         let left = deadline.saturating_duration_since(Instant::now());
-        match self.calls.call(id, node, call, left).await {
+        let answer = tokio::select! {
+            answer = self.calls.call(id, node, call, left) => answer,
+            failure = self.lost(id, self.term(), deadline) => return Err(failure),
+        };
+        match answer {
             Ok(call_reply::Reply::Proposed(proposed)) => {
                 let reply = Reply::decode(proposed.reply).map_err(|_| Failure::LeaderLost)?;
                 Ok(Some((proposed.index, reply)))

@@ -34,7 +34,76 @@ pub fn choose(status: &Status, me: MemberId, fresh: Duration) -> Option<MemberId
         .map(|(id, _)| *id)
 }
 
+/// Why leadership was not moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MoveError {
+    /// This member does not lead.
+    #[error("not the leader")]
+    NotLeader,
+    /// The target cannot take over.
+    #[error("{0}")]
+    BadTarget(&'static str),
+    /// It was asked and did not take over in time.
+    #[error("the target did not take over in time")]
+    TimedOut,
+}
+
+/// Whether `target` can take over from `me`; pure.
+///
+/// # Errors
+/// Why not.
+pub fn judge(
+    status: &Status,
+    me: MemberId,
+    target: MemberId,
+    fresh: Duration,
+) -> Result<(), MoveError> {
+    if status.role != Role::Leader {
+        return Err(MoveError::NotLeader);
+    }
+    let bad = |why| Err(MoveError::BadTarget(why));
+    if target == me {
+        return bad("the target leads already");
+    }
+    if !status.nodes.contains_key(&target) {
+        return bad("the target is not a member");
+    }
+    if !status.voters.contains(&target) {
+        return bad("the target has no vote");
+    }
+    if status.joint {
+        return bad("a membership change is half done");
+    }
+    let progress = status.peers.get(&target).copied().unwrap_or_default();
+    if progress.heard.is_none_or(|age| age > fresh) {
+        return bad("the target does not answer");
+    }
+    let last = status.last_log.unwrap_or(0);
+    if progress.matched.is_none_or(|m| m + LAG_MAX < last) {
+        return bad("the target's log is too far behind");
+    }
+    Ok(())
+}
+
 impl Consensus {
+    /// Hands leadership to a member and waits until it leads.
+    ///
+    /// # Errors
+    /// See [`MoveError`]; whatever cannot take over is refused before anything stops.
+    pub async fn move_leader(&self, target: MemberId) -> Result<(), MoveError> {
+        let me = self.context.identity.member_id;
+        judge(&self.status(), me, target, 4 * self.timing.heartbeat)?;
+        tracing::info!(target, "Moving leadership");
+        let asked = self.raft.trigger().transfer_leader(target).await;
+        asked.map_err(|_| MoveError::NotLeader)?;
+        self.raft
+            .wait(Some(4 * self.timing.election_max))
+            .metrics(|m| m.current_leader == Some(target), "the new leader")
+            .await
+            .map(|_| ())
+            .map_err(|_| MoveError::TimedOut)
+    }
+
     /// Hands leadership to the best other voter and waits until someone else leads.
     /// Does nothing where this member does not lead or nobody can take over.
     pub async fn hand_over(&self) {
@@ -64,6 +133,7 @@ impl Consensus {
 
 #[cfg(test)]
 mod tests {
+    use super::super::types::Node;
     use super::*;
     use std::collections::BTreeMap;
 
@@ -93,6 +163,35 @@ mod tests {
                 })
                 .collect(),
         }
+    }
+
+    #[test]
+    fn who_cannot_take_over_is_refused_by_name() {
+        let mut s = status(&[(2, 5000, 10), (3, 5000, 900), (4, 5000, 0)]);
+        s.nodes = [1, 2, 3, 4].map(|id| (id, Node::default())).into();
+        let refused = |s: &Status, target| judge(s, 1, target, Duration::from_millis(200));
+        assert_eq!(refused(&s, 2), Ok(()));
+        let words = [1, 9, 4, 3].map(|target| refused(&s, target).unwrap_err().to_string());
+        assert_eq!(
+            words,
+            [
+                "the target leads already",
+                "the target is not a member",
+                "the target has no vote",
+                "the target does not answer",
+            ]
+        );
+        s.peers.insert(
+            2,
+            PeerProgress {
+                matched: Some(100),
+                heard: Some(Duration::ZERO),
+            },
+        );
+        let lagging = MoveError::BadTarget("the target's log is too far behind");
+        assert_eq!(refused(&s, 2), Err(lagging));
+        s.role = Role::Follower;
+        assert_eq!(refused(&s, 2), Err(MoveError::NotLeader));
     }
 
     #[test]
