@@ -1,171 +1,13 @@
-//! Starting, stopping and hurting members.
+//! A cluster of members: laying it out, starting it, asking it who leads.
 
-use crate::client::Client;
-use crate::limits::{EXIT_TIMEOUT, POLL, READY_TIMEOUT};
+use crate::limits::{POLL, READY_TIMEOUT};
+use crate::member::Member;
+use crate::place::Place;
 use crate::program::Program;
-use kvorum_proto::etcdserverpb::MemberListRequest;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use std::fs::File;
+use kvorum_proto::etcdserverpb::{MemberListRequest, MoveLeaderRequest};
 use std::io;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
-
-/// One member: its flags, its directory, and its process while it runs.
-pub struct Member {
-    /// Its name, m1, m2, …
-    pub name: String,
-    /// Its loopback address.
-    pub address: String,
-    /// Its data directory.
-    pub data_dir: PathBuf,
-    /// What it printed.
-    pub log: PathBuf,
-    program: Program,
-    flags: Vec<String>,
-    child: Option<Child>,
-}
-
-impl Member {
-    /// `host:port` for clients.
-    #[must_use]
-    pub fn endpoint(&self) -> String {
-        format!("{}:2379", self.address)
-    }
-
-    /// `host:port` for peers and the admin API.
-    #[must_use]
-    pub fn peer_endpoint(&self) -> String {
-        format!("{}:2380", self.address)
-    }
-
-    /// A client of this member.
-    #[must_use]
-    pub fn client(&self) -> Client {
-        Client::new(&self.endpoint())
-    }
-
-    /// Starts its process.
-    ///
-    /// # Errors
-    /// If the program cannot be run.
-    pub fn start(&mut self) -> io::Result<()> {
-        let log = File::options().create(true).append(true).open(&self.log)?;
-        let child = Command::new(self.program.path())
-            .args(&self.flags)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        self.child = Some(child);
-        Ok(())
-    }
-
-    /// Replaces a flag, for the next start.
-    pub fn set_flag(&mut self, name: &str, value: &str) {
-        let prefix = format!("--{name}=");
-        self.flags.retain(|f| !f.starts_with(&prefix));
-        self.flags.push(format!("{prefix}{value}"));
-    }
-
-    /// Removes a flag, for the next start.
-    pub fn drop_flag(&mut self, name: &str) {
-        let (bare, prefix) = (format!("--{name}"), format!("--{name}="));
-        self.flags.retain(|f| *f != bare && !f.starts_with(&prefix));
-    }
-
-    fn signal(&self, signal: Signal) {
-        if let Some(child) = &self.child {
-            let id = i32::try_from(child.id()).unwrap_or(0);
-            if id > 0 {
-                let _ = kill(Pid::from_raw(id), signal);
-            }
-        }
-    }
-
-    /// kill -9, and waits until it is gone.
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
-    /// SIGTERM; how it ended and how long that took.
-    ///
-    /// # Panics
-    /// If it does not end in time.
-    pub async fn terminate(&mut self) -> (ExitStatus, Duration) {
-        let started = Instant::now();
-        self.signal(Signal::SIGTERM);
-        let status = self.exited(EXIT_TIMEOUT).await;
-        (status, started.elapsed())
-    }
-
-    /// Stops its threads where they are.
-    pub fn pause(&self) {
-        self.signal(Signal::SIGSTOP);
-    }
-
-    /// Lets a paused one go on.
-    pub fn resume(&self) {
-        self.signal(Signal::SIGCONT);
-    }
-
-    /// Waits until its process has ended by itself.
-    ///
-    /// # Panics
-    /// If it has not within `limit`, or does not run.
-    pub async fn exited(&mut self, limit: Duration) -> ExitStatus {
-        let until = Instant::now() + limit;
-        loop {
-            let child = self.child.as_mut();
-            let ended = child.and_then(|c| c.try_wait().ok().flatten());
-            if let Some(status) = ended {
-                self.child = None;
-                return status;
-            }
-            assert!(
-                Instant::now() < until,
-                "{} still runs; it printed:\n{}",
-                self.name,
-                self.printed()
-            );
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Waits until it has printed these words.
-    ///
-    /// # Panics
-    /// If it has not in time.
-    pub async fn prints(&self, words: &str) {
-        let until = Instant::now() + READY_TIMEOUT;
-        while !self.printed().contains(words) {
-            assert!(
-                Instant::now() < until,
-                "{} did not print {words:?}, but:\n{}",
-                self.name,
-                self.printed()
-            );
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Everything it printed so far.
-    #[must_use]
-    pub fn printed(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for Member {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
 
 /// A cluster; its processes end with it.
 pub struct Cluster {
@@ -186,23 +28,34 @@ fn block() -> (u8, u8) {
 }
 
 impl Cluster {
-    /// Lays out `size` members without starting them; `flags` are added to each.
+    /// Lays out `size` members on loopback addresses without starting them; `flags` are
+    /// added to each.
     ///
     /// # Panics
     /// If no directory can be made.
     #[must_use]
     pub fn lay_out(program: &Program, size: u8, flags: &[&str]) -> Self {
+        let (a, b) = block();
+        let places = (1..=size).map(|i| Place::loopback(&format!("127.{a}.{b}.{i}")));
+        Self::lay_out_at(program, places.collect(), flags)
+    }
+
+    /// The same, one member at each of these places.
+    ///
+    /// # Panics
+    /// If no directory can be made.
+    #[must_use]
+    pub fn lay_out_at(program: &Program, places: Vec<Place>, flags: &[&str]) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("kvorum-processes-")
             .tempdir();
         let directory = directory.unwrap_or_else(|e| panic!("no temporary directory: {e}"));
-        let (a, b) = block();
-        let address = |i: u8| format!("127.{a}.{b}.{i}");
-        let all: Vec<String> = (1..=size)
-            .map(|i| format!("m{i}=http://{}:2380", address(i)))
+        let all: Vec<String> = (1..)
+            .zip(&places)
+            .map(|(i, place)| format!("m{i}=http://{}:2380", place.address))
             .collect();
-        let member = |i: u8| {
-            let (name, host) = (format!("m{i}"), address(i));
+        let member = |(i, place): (usize, Place)| {
+            let (name, host) = (format!("m{i}"), place.address.clone());
             let data_dir = directory.path().join(&name);
             let mut own = vec![
                 format!("--name={name}"),
@@ -219,15 +72,16 @@ impl Cluster {
             Member {
                 log: directory.path().join(format!("{name}.log")),
                 name,
-                address: host,
+                place,
                 data_dir,
                 program: program.clone(),
                 flags: own,
+                variables: Vec::new(),
                 child: None,
             }
         };
         Self {
-            members: (1..=size).map(member).collect(),
+            members: (1..).zip(places).map(member).collect(),
             directory: Some(directory),
         }
     }
@@ -238,13 +92,21 @@ impl Cluster {
     /// If it does not in time.
     pub async fn start(program: &Program, size: u8, flags: &[&str]) -> Self {
         let mut cluster = Self::lay_out(program, size, flags);
-        for member in &mut cluster.members {
+        cluster.start_all().await;
+        cluster
+    }
+
+    /// Starts the members that do not run and waits until all serve.
+    ///
+    /// # Panics
+    /// If they do not in time.
+    pub async fn start_all(&mut self) {
+        for member in self.members.iter_mut().filter(|m| !m.runs()) {
             member
                 .start()
-                .unwrap_or_else(|e| panic!("{} does not start: {e}", program.name()));
+                .unwrap_or_else(|e| panic!("{} does not start: {e}", member.name));
         }
-        cluster.wait_ready().await;
-        cluster
+        self.wait_ready().await;
     }
 
     /// Waits until every running member has taken part in a write.
@@ -252,7 +114,7 @@ impl Cluster {
     /// # Panics
     /// If that takes too long.
     pub async fn wait_ready(&self) {
-        for member in self.members.iter().filter(|m| m.child.is_some()) {
+        for member in self.members.iter().filter(|m| m.runs()) {
             let client = member.client();
             let until = Instant::now() + READY_TIMEOUT;
             while let Err(status) = client.get("ready").await {
@@ -306,7 +168,7 @@ impl Cluster {
         let until = Instant::now() + READY_TIMEOUT;
         loop {
             for (i, member) in self.members.iter().enumerate() {
-                if member.child.is_none() {
+                if !member.runs() {
                     continue;
                 }
                 let status = member.client().status().await;
@@ -318,6 +180,32 @@ impl Cluster {
                 }
             }
             assert!(Instant::now() < until, "no leader");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Makes the member at this place in the list lead, and waits until it does.
+    ///
+    /// # Panics
+    /// If it does not in time.
+    pub async fn move_leader(&self, to: usize) {
+        let target = self.members.get(to).map(Member::client);
+        let target = target.unwrap_or_else(|| panic!("there is no member {to}"));
+        let until = Instant::now() + READY_TIMEOUT;
+        loop {
+            let leader = self.leader().await;
+            if leader == to {
+                return;
+            }
+            let header = target.status().await.ok().and_then(|s| s.header);
+            if let (Some(header), Some(leader)) = (header, self.members.get(leader)) {
+                let request = MoveLeaderRequest {
+                    target_id: header.member_id,
+                };
+                // It may lag, or have been replaced meanwhile: ask again.
+                let _ = leader.client().maintenance().move_leader(request).await;
+            }
+            assert!(Instant::now() < until, "m{} does not take over", to + 1);
             tokio::time::sleep(POLL).await;
         }
     }

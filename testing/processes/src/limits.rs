@@ -10,3 +10,5 @@ pub const POLL: Duration = Duration::from_millis(20);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// A terminated process must be gone within this (etcd's own bound).
 pub const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A writer gives one write up after this and tries the next member.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,6 +1,7 @@
 //! Writers that remember what was acknowledged, to be compared with what is read back.
 
 use crate::client::Client;
+use crate::limits::WRITE_TIMEOUT;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -22,11 +23,14 @@ pub struct Load {
     seen: Arc<Mutex<Seen>>,
     stop: Arc<AtomicBool>,
     writers: Vec<JoinHandle<()>>,
+    prefix: String,
 }
 
 /// What came of it.
 #[derive(Debug)]
 pub struct Outcome {
+    /// What the keys begin with.
+    prefix: String,
     /// Every acknowledged key with its value.
     pub acknowledged: BTreeMap<String, String>,
     /// Requests that failed (their effect is unknown).
@@ -39,14 +43,34 @@ impl Load {
     /// Starts `writers` writers, each with its own keys, each trying the endpoints in turn.
     #[must_use]
     pub fn start(endpoints: &[String], writers: usize) -> Self {
+        let clients = || endpoints.iter().map(|e| Client::new(e)).collect();
+        Self::start_with(
+            (0..writers).map(|_| clients()).collect(),
+            "load/",
+            Duration::ZERO,
+        )
+    }
+
+    /// Starts one writer for each set of clients. Its keys begin with `prefix`, and it
+    /// pauses between writes.
+    #[must_use]
+    pub fn start_with(writers: Vec<Vec<Client>>, prefix: &str, pause: Duration) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let stop = Arc::new(AtomicBool::new(false));
-        let spawn = |w: usize| {
-            let (endpoints, seen, stop) = (endpoints.to_vec(), seen.clone(), stop.clone());
-            tokio::spawn(write(w, endpoints, seen, stop))
+        let spawn = |(w, clients): (usize, Vec<Client>)| {
+            let writer = Writer {
+                at: w,
+                clients,
+                prefix: format!("{prefix}{w:03}/"),
+                pause,
+                seen: seen.clone(),
+                stop: stop.clone(),
+            };
+            tokio::spawn(writer.run())
         };
         Self {
-            writers: (0..writers).map(spawn).collect(),
+            writers: writers.into_iter().enumerate().map(spawn).collect(),
+            prefix: prefix.to_owned(),
             seen,
             stop,
         }
@@ -85,6 +109,7 @@ impl Load {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         Outcome {
+            prefix: self.prefix,
             acknowledged: std::mem::take(&mut seen.acknowledged),
             failed: seen.failed,
             longest_gap: seen.longest_gap,
@@ -92,22 +117,35 @@ impl Load {
     }
 }
 
-async fn write(w: usize, endpoints: Vec<String>, seen: Arc<Mutex<Seen>>, stop: Arc<AtomicBool>) {
-    let clients: Vec<Client> = endpoints.iter().map(|e| Client::new(e)).collect();
-    let mut at = w;
-    let mut n = 0_u64;
-    while !stop.load(Ordering::SeqCst) {
-        let Some(client) = clients.get(at % clients.len()) else {
-            return;
-        };
-        let (key, value) = (format!("load/{w:03}/{n:08}"), format!("value-{w}-{n}"));
-        n += 1;
-        let attempt = tokio::time::timeout(Duration::from_secs(2), client.put(&key, &value)).await;
-        let worked = matches!(attempt, Ok(Ok(_)));
-        note(&seen, worked, key, value);
-        if !worked {
-            at += 1;
-            tokio::time::sleep(Duration::from_millis(10)).await;
+struct Writer {
+    at: usize,
+    clients: Vec<Client>,
+    prefix: String,
+    pause: Duration,
+    seen: Arc<Mutex<Seen>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        let mut n = 0_u64;
+        while !self.stop.load(Ordering::SeqCst) {
+            let Some(client) = self.clients.get(self.at % self.clients.len()) else {
+                return;
+            };
+            let (key, value) = (format!("{}{n:08}", self.prefix), format!("value-{n}"));
+            n += 1;
+            let attempt = tokio::time::timeout(WRITE_TIMEOUT, client.put(&key, &value)).await;
+            let worked = matches!(attempt, Ok(Ok(_)));
+            note(&self.seen, worked, key, value);
+            if !worked {
+                self.at += 1;
+            }
+            let least = Duration::from_millis(if worked { 0 } else { 10 });
+            let pause = self.pause.max(least);
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
         }
     }
 }
@@ -134,7 +172,9 @@ impl Outcome {
     /// If one is missing or different.
     pub async fn verify(&self, client: &Client) {
         let mut found = BTreeMap::new();
-        let response = client.range("load/", "load0").await;
+        // The prefixes end with '/', and '0' is the character behind that.
+        let end = format!("{}0", self.prefix.trim_end_matches('/'));
+        let response = client.range(&self.prefix, &end).await;
         let response = response.unwrap_or_else(|e| panic!("reading back failed: {e}"));
         for kv in response.kvs {
             let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
