@@ -47,6 +47,8 @@ pub(crate) enum Command {
     },
     /// Run the tests, layer by layer, and count them
     Test(TestOptions),
+    /// Run the layer of fault tests and write what it saw into docs/failure-modes.md
+    FailureModes,
     /// Check formatting, lints and generated files; changes nothing
     Verify,
     /// Format, apply what the linter can fix, write generated files

@@ -17,6 +17,8 @@ pub(crate) enum Layer {
     Nodes,
     /// The etcd API, the same cases on real etcd and on ours
     Conformance,
+    /// Cut links, members killed at exact steps, histories checked for linearizability
+    Faults,
     /// The CRD's rules and the chart on a real API server
     Api,
     /// The product on a Kubernetes with zones, under faults
@@ -24,14 +26,20 @@ pub(crate) enum Layer {
 }
 
 /// Packages that only a layer of their own runs.
-const OWN_LAYER: [&str; 3] = ["kvorum-processes", "kvorum-conformance", "kvorum-zones"];
+const OWN_LAYER: [&str; 4] = [
+    "kvorum-processes",
+    "kvorum-conformance",
+    "kvorum-faults",
+    "kvorum-zones",
+];
 
 impl Layer {
     /// All layers in the order in which they run.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Unit,
         Self::Nodes,
         Self::Conformance,
+        Self::Faults,
         Self::Api,
         Self::Zones,
     ];
@@ -42,6 +50,7 @@ impl Layer {
             Self::Unit => "unit",
             Self::Nodes => "nodes",
             Self::Conformance => "conformance",
+            Self::Faults => "faults",
             Self::Api => "api",
             Self::Zones => "zones",
         }
@@ -57,6 +66,20 @@ impl Layer {
         matches!(self, Self::Nodes | Self::Conformance)
     }
 
+    /// Whether it runs our programs as processes.
+    pub(crate) fn needs_programs(self) -> bool {
+        self != Self::Unit
+    }
+
+    /// What its test programs are told beside what the caller says.
+    pub(crate) fn test_arguments(self) -> &'static [&'static str] {
+        match self {
+            // Each of its tests is a cluster under stress on the same few cores.
+            Self::Faults => &["--test-threads=1"],
+            _ => &[],
+        }
+    }
+
     /// Why it cannot run on this machine, if so.
     pub(crate) fn obstacle(self, foreign_kubernetes: bool) -> Option<String> {
         let check = || -> Result<()> {
@@ -65,6 +88,9 @@ impl Layer {
             }
             if self.needs_kubernetes() && !foreign_kubernetes {
                 preflight::check()?;
+            }
+            if self == Self::Faults {
+                preflight::check_namespaces()?;
             }
             Ok(())
         };
@@ -86,6 +112,7 @@ impl Layer {
             }
             Self::Nodes => vec![words("-p kvorum-processes")],
             Self::Conformance => vec![words("-p kvorum-conformance")],
+            Self::Faults => vec![words("-p kvorum-faults")],
             Self::Api => zone_targets(true)
                 .map(|targets| [words("-p kvorum-zones"), targets].concat())
                 .into_iter()

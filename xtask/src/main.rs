@@ -6,6 +6,7 @@ mod codegen;
 mod counts;
 mod environment;
 mod etcdctl;
+mod faults;
 mod gate;
 mod images;
 mod kubernetes;
@@ -54,7 +55,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Dump => print!("{}", Testbed::remains(name)?.dump()),
         Command::Fault(fault) => println!("{}", fault.run(&Testbed::attach(name)?)?),
         Command::Image { out } => images::run(out.as_deref())?,
-        Command::Test(options) => return test::run(options),
+        Command::Test(options) => return test::run(options, Vec::new()),
+        Command::FailureModes => return faults::write_failure_modes(),
         Command::Verify => return gate::verify(),
         Command::Fix => return gate::fix(),
         Command::Codegen { check } => return codegen::run(*check),

@@ -21,10 +21,11 @@ const TESTBED: &str = "test";
 /// Two nodes a zone: a member can move within its zone when a node is lost.
 const NODES_PER_ZONE: u8 = 2;
 
-type Environment = Vec<(&'static str, OsString)>;
+pub(crate) type Environment = Vec<(&'static str, OsString)>;
 
-/// Runs the wanted layers and ends with the counts alone on a line.
-pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
+/// Runs the wanted layers and ends with the counts alone on a line; `more` is added to the
+/// tests' environment.
+pub(crate) fn run(options: &TestOptions, more: Environment) -> Result<ExitCode> {
     let wanted = if options.layers.is_empty() {
         Layer::ALL.to_vec()
     } else {
@@ -46,7 +47,7 @@ pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
         eprintln!("SKIPPING layer {}: {reason}", layer.name());
     }
     let mut total = Counts::default();
-    if let Err(error) = build_and_run(&layers, options, foreign, &mut total) {
+    if let Err(error) = build_and_run(&layers, options, foreign, more, &mut total) {
         println!("error: {error:#}");
         total.failed += 1;
     }
@@ -66,9 +67,11 @@ fn build_and_run(
     layers: &[Layer],
     options: &TestOptions,
     foreign: Option<PathBuf>,
+    more: Environment,
     total: &mut Counts,
 ) -> Result<()> {
-    let (environment, programs) = build(layers, foreign.is_some())?;
+    let (mut environment, programs) = build(layers, foreign.is_some())?;
+    environment.extend(more);
     for layer in layers.iter().filter(|layer| !layer.needs_kubernetes()) {
         total.add(run_layer(
             *layer,
@@ -99,10 +102,7 @@ fn build(layers: &[Layer], foreign: bool) -> Result<(Environment, Option<Program
     let mut environment: Environment = Vec::new();
     let mut programs = None;
     let mut sets = Vec::new();
-    if layers
-        .iter()
-        .any(|layer| layer.needs_etcd() || layer.needs_kubernetes())
-    {
+    if layers.iter().any(|layer| layer.needs_programs()) {
         sets.push(ToolSet::Etcd37);
         let built = Programs::build(&["kvorum-node", "kvorum-operator", "kvorum-testbed"])?;
         environment.push(("KVORUM_NODE_BIN", built.path("kvorum-node").into()));
@@ -213,6 +213,7 @@ fn run_layer(
             .args(["test", "--no-fail-fast"])
             .args(&words)
             .arg("--")
+            .args(layer.test_arguments())
             .args(arguments);
         command.envs(environment.iter().map(|(name, value)| (*name, value)));
         counts.add(run_counted(&mut command)?);

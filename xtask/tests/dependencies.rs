@@ -179,6 +179,7 @@ fn nothing_depends_on_what_tests_it() {
         "kvorum-testbed",
         "kvorum-processes",
         "kvorum-conformance",
+        "kvorum-faults",
         "kvorum-zones",
         "kvorum-bench",
         "xtask",

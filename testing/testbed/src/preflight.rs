@@ -38,6 +38,22 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
+/// Checks that network namespaces can be made and links cut: Linux, root, `ip`, `nft`.
+///
+/// # Errors
+/// One sentence that says what is missing.
+pub fn check_namespaces() -> Result<()> {
+    if !cfg!(target_os = "linux") || !nix::unistd::geteuid().is_root() {
+        bail!("network namespaces need Linux and root: run it with sudo");
+    }
+    for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
+        if crate::debian::find_program(program).is_none() {
+            bail!("there is no `{program}`: install {package}");
+        }
+    }
+    Ok(())
+}
+
 /// Checks that a Go compiler is there.
 ///
 /// # Errors
