@@ -91,6 +91,7 @@ fn initial_members(
             peer_urls,
             zone,
             store_uuid: store,
+            becomes_voter: false,
         };
         if members.insert(id, node).is_some() {
             return Err(Status::invalid_argument(format!(

@@ -2,8 +2,9 @@
 
 use crate::config::Start;
 use crate::consensus::types::{MemberId, Node};
+use crate::limits::{LOOKUP_TIMEOUT, NO_LEADER_PAUSE};
 use crate::peer::{Context, link};
-use kvorum_proto::peer::{Purpose, Refusal};
+use kvorum_proto::peer::{Directory, Purpose, Refusal};
 use kvorum_storage::disk::Disk;
 use kvorum_storage::identity::{self, Identity};
 use std::collections::BTreeMap;
@@ -45,6 +46,14 @@ pub enum Error {
     /// The cluster knows this member by another directory.
     #[error("{0}")]
     Bootstrapped(String),
+    /// The cluster does not know this member.
+    #[error(
+        "the cluster has no member with the peer URLs {0}: add it first (MemberAdd, or `etcdctl member add`)"
+    )]
+    NotAdded(String),
+    /// No member could be asked.
+    #[error("no member of the cluster to join could be asked for this member's ID: {0}")]
+    NobodyAnswers(String),
     /// The file system.
     #[error("the data directory {dir} cannot be used: {reason}")]
     Io {
@@ -55,40 +64,35 @@ pub enum Error {
     },
 }
 
-fn ids(start: &Start) -> (u64, MemberId) {
-    match start {
-        Start::Join {
-            cluster_id,
-            member_id,
-        }
-        | Start::Static {
-            cluster_id,
-            member_id,
-            ..
-        } => (*cluster_id, *member_id),
-    }
-}
-
 /// The identity of the data directory, made if the directory is empty. Also
-/// whether it was made just now.
+/// whether it was made just now. As with etcd, a directory in use outweighs the
+/// `--initial-*` flags; only `--join` insists on its IDs.
 ///
 /// # Errors
 /// See [`Error`].
-pub fn identify(disk: &dyn Disk, dir: &Path, start: &Start) -> Result<(Identity, bool), Error> {
+pub async fn identify(
+    disk: &dyn Disk,
+    dir: &Path,
+    start: &Start,
+) -> Result<(Identity, bool), Error> {
     let io = |e: std::io::Error| Error::Io {
         dir: dir.display().to_string(),
         reason: e.to_string(),
     };
-    let (cluster, member) = ids(start);
     disk.create_dir_all(dir).map_err(io)?;
     if let Some(found) = identity::load(disk, dir)? {
-        if (found.cluster_id, found.member_id) != (cluster, member) {
+        if let Start::Join {
+            cluster_id,
+            member_id,
+        } = *start
+            && (found.cluster_id, found.member_id) != (cluster_id, member_id)
+        {
             return Err(Error::Foreign {
                 dir: dir.display().to_string(),
                 found_member: found.member_id,
                 found_cluster: found.cluster_id,
-                member,
-                cluster,
+                member: member_id,
+                cluster: cluster_id,
             });
         }
         return Ok((found, false));
@@ -101,7 +105,59 @@ pub fn identify(disk: &dyn Disk, dir: &Path, start: &Start) -> Result<(Identity,
             });
         }
     }
+    let (cluster, member) = match start {
+        Start::Join {
+            cluster_id,
+            member_id,
+        }
+        | Start::Static {
+            cluster_id,
+            member_id,
+            ..
+        } => (*cluster_id, *member_id),
+        Start::Existing { own, others } => look_up(own, others).await?,
+    };
     Ok((identity::create(disk, dir, cluster, member)?, true))
+}
+
+/// Asks the members of a cluster, until one answers, under which ID this member was added to it.
+async fn look_up(own: &[String], others: &[String]) -> Result<(u64, MemberId), Error> {
+    let until = tokio::time::Instant::now() + LOOKUP_TIMEOUT;
+    loop {
+        let mut reasons = Vec::new();
+        for url in others {
+            match link::look_up(url).await {
+                Ok(directory) => return find_self(directory, own),
+                Err(error) => reasons.push(format!("{url}: {error}")),
+            }
+        }
+        if tokio::time::Instant::now() >= until {
+            return Err(Error::NobodyAnswers(reasons.join("; ")));
+        }
+        tokio::time::sleep(NO_LEADER_PAUSE).await;
+    }
+}
+
+/// The cluster's ID and that of the member with these peer URLs; pure.
+fn find_self(directory: Directory, own: &[String]) -> Result<(u64, MemberId), Error> {
+    let sorted = |urls: &[String]| {
+        let mut urls = urls.to_vec();
+        urls.sort();
+        urls
+    };
+    let nodes = directory.membership.unwrap_or_default().nodes;
+    let found = nodes
+        .into_iter()
+        .find(|node| sorted(&node.peer_urls) == sorted(own));
+    match found {
+        None => Err(Error::NotAdded(own.join(","))),
+        Some(node) if node.store_uuid.is_empty() => Ok((directory.cluster_id, node.id)),
+        Some(node) => Err(Error::Bootstrapped(format!(
+            "member {} has already been bootstrapped with data directory {}, and this one is empty: remove \
+             the member and add a new one",
+            node.id, node.store_uuid
+        ))),
+    }
 }
 
 /// The members that a static start forms the cluster from.
@@ -112,6 +168,7 @@ pub fn nodes(members: &BTreeMap<MemberId, (String, Vec<String>)>) -> BTreeMap<Me
         peer_urls: urls.clone(),
         zone: String::new(),
         store_uuid: String::new(),
+        becomes_voter: false,
     };
     members.iter().map(|(id, m)| (*id, node(m))).collect()
 }
@@ -153,16 +210,16 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_directory_stays_whose_it_was_first() {
+    #[tokio::test]
+    async fn a_directory_stays_whose_it_was_first() {
         let disk = SimDisk::new();
         let dir = Path::new("/kvorum-no-such-directory");
-        let (made, new) = identify(&disk, dir, &join(7, 1)).unwrap();
+        let (made, new) = identify(&disk, dir, &join(7, 1)).await.unwrap();
         assert!(new);
-        let (again, new) = identify(&disk, dir, &join(7, 1)).unwrap();
+        let (again, new) = identify(&disk, dir, &join(7, 1)).await.unwrap();
         assert_eq!((again, new), (made, false));
         for other in [join(7, 2), join(8, 1)] {
-            let error = identify(&disk, dir, &other).unwrap_err();
+            let error = identify(&disk, dir, &other).await.unwrap_err();
             assert!(
                 error.to_string().contains("belongs to member 1 of cluster"),
                 "{error}"
@@ -171,11 +228,32 @@ mod tests {
     }
 
     #[test]
-    fn another_programs_directory_is_refused() {
+    fn a_newcomer_is_known_by_its_peer_urls() {
+        let node = |id: u64, url: &str, store: &str| kvorum_proto::peer::Node {
+            id,
+            peer_urls: vec![url.to_owned()],
+            store_uuid: store.to_owned(),
+            ..kvorum_proto::peer::Node::default()
+        };
+        let directory = || Directory {
+            cluster_id: 7,
+            membership: Some(kvorum_proto::peer::Membership {
+                nodes: vec![node(1, "http://a:2380", "u"), node(2, "http://b:2380", "")],
+                ..Default::default()
+            }),
+        };
+        let find = |url: &str| find_self(directory(), &[url.to_owned()]);
+        assert_eq!(find("http://b:2380").unwrap(), (7, 2));
+        assert!(matches!(find("http://a:2380"), Err(Error::Bootstrapped(_))));
+        assert!(matches!(find("http://c:2380"), Err(Error::NotAdded(_))));
+    }
+
+    #[tokio::test]
+    async fn another_programs_directory_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("member")).unwrap();
         let disk = kvorum_storage::disk::RealDisk { sync: false };
-        let error = identify(&disk, dir.path(), &join(7, 1)).unwrap_err();
+        let error = identify(&disk, dir.path(), &join(7, 1)).await.unwrap_err();
         assert!(matches!(error, Error::NotOurs { .. }), "{error}");
     }
 }

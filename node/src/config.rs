@@ -21,7 +21,7 @@ pub enum Start {
         /// Member ID.
         member_id: MemberId,
     },
-    /// Form the cluster with the members listed (or wait to be added, if it exists).
+    /// Form the cluster with the members listed.
     Static {
         /// Cluster ID, from the members' IDs as etcd makes it.
         cluster_id: u64,
@@ -29,8 +29,14 @@ pub enum Start {
         member_id: MemberId,
         /// Name and peer URLs by ID.
         members: BTreeMap<MemberId, (String, Vec<String>)>,
-        /// Whether to form it.
-        form: bool,
+    },
+    /// The cluster is there already and this member was added to it: its members say
+    /// which one it is.
+    Existing {
+        /// Peer URLs of this member, as it was added with.
+        own: Vec<String>,
+        /// Peer URLs of the others.
+        others: Vec<String>,
     },
 }
 
@@ -266,7 +272,6 @@ mod tests {
         let Start::Static {
             cluster_id,
             member_id,
-            form,
             ..
         } = config.start
         else {
@@ -274,7 +279,6 @@ mod tests {
         };
         assert_eq!(format!("{member_id:x}"), "8e9e05c52164694d");
         assert_eq!(format!("{cluster_id:x}"), "cdf818194e3a8c32");
-        assert!(form);
     }
 
     #[test]

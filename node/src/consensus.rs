@@ -4,6 +4,7 @@
 
 pub mod log_store;
 pub mod machine;
+pub mod membership;
 pub mod network;
 mod propose;
 pub mod reads;

@@ -163,6 +163,7 @@ impl Member {
                 Some(left) => call_reply::Reply::LeaseLeft(left),
                 None => call_reply::Reply::Failure(CallFailure::NotLeader.into()),
             },
+            Some(call::Call::MemberChange(change)) => self.consensus.change_for_peer(change).await,
             None => call_reply::Reply::Failure(CallFailure::Unspecified.into()),
         };
         CallReply { reply: Some(reply) }
@@ -216,6 +217,7 @@ impl Member {
                 store_uuid: self.context.identity.store_uuid.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 zone: self.attributes.zone.clone(),
+                removed: false,
             })),
         };
         loop {

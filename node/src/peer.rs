@@ -6,13 +6,14 @@ pub mod link;
 pub mod server;
 pub mod snapshot;
 
-use crate::consensus::types::{MemberId, Node};
+use crate::consensus::types::{self, MemberId, Node};
 use kvorum_mvcc::Store;
 use kvorum_storage::identity::Identity;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// What every connection needs to know about this member.
 pub struct Context {
@@ -24,6 +25,8 @@ pub struct Context {
     pub contact: Contact,
     /// Bytes sent to peers, received from peers, and failures to send.
     pub traffic: Traffic,
+    /// Cancelled once another member said that this one was removed.
+    pub removed: CancellationToken,
 }
 
 /// Counters over all peers.
@@ -85,6 +88,20 @@ impl Default for Contact {
 }
 
 impl Context {
+    /// What the applied membership says of a member.
+    #[must_use]
+    pub fn node(&self, id: MemberId) -> Option<Node> {
+        let (_, stored) = self.store.applied();
+        let stored = types::decode_stored(stored).ok()?;
+        stored.membership().get_node(&id).cloned()
+    }
+
+    /// Whether this member was removed from the cluster, as far as it knows.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.removed.is_cancelled() || self.store.is_removed(self.identity.member_id)
+    }
+
     /// The store UUID that a member registered; empty if it did not yet.
     #[must_use]
     pub fn known_store(&self, id: MemberId, node: Option<&Node>) -> String {

@@ -4,7 +4,7 @@ use crate::bootstrap;
 use crate::config::{AutoCompaction, Config, Start};
 use crate::consensus::log_store::LogStore;
 use crate::consensus::machine::Machine;
-use crate::consensus::{Consensus, upkeep};
+use crate::consensus::{Consensus, membership, upkeep};
 use crate::lessor::{self, Lessor};
 use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::member::Member;
@@ -41,11 +41,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // A member without a log has not been in a cluster, or has lost everything.
     let empty = wal.state() == wal::State::default();
     let serving = start_serving(&config, &member, &metrics).await?;
-    if let Start::Static {
-        members,
-        form: true,
-        ..
-    } = &config.start
+    if let Start::Static { members, .. } = &config.start
         && empty
     {
         let formed = member
@@ -63,7 +59,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     stop(&member, &serving, &wal).await;
     match reason {
-        Ended::Signal(_) => Ok(()),
+        Ended::Signal(_) | Ended::Removed => Ok(()),
         Ended::ConsensusStopped => {
             anyhow::bail!("the consensus module stopped: see the lines above")
         }
@@ -76,7 +72,7 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
     if !config.sync {
         tracing::warn!("Running without fsync: a power cut loses acknowledged writes");
     }
-    let (identity, fresh) = bootstrap::identify(&disk, &config.data_dir, &config.start)?;
+    let (identity, fresh) = bootstrap::identify(&disk, &config.data_dir, &config.start).await?;
     tracing::info!(
         cluster = format!("{:016x}", identity.cluster_id),
         member = identity.member_id,
@@ -91,7 +87,15 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
         store: store.clone(),
         contact: Contact::new(),
         traffic: Traffic::default(),
+        removed: CancellationToken::new(),
     });
+    if context.is_removed() {
+        anyhow::bail!(
+            "this member ({}) was removed from the cluster: its ID and its data directory must not be used \
+             again; add a new member with an empty directory",
+            context.identity.member_id
+        );
+    }
     if let Start::Static { members, .. } = &config.start
         && wal.state() == wal::State::default()
     {
@@ -124,6 +128,7 @@ fn start_upkeep(config: &Config, member: &Arc<Member>, wal: &Wal) {
         wal.clone(),
         config.snapshot_count,
     ));
+    tokio::spawn(membership::run(Arc::downgrade(consensus)));
     tokio::spawn(lessor::run(
         member.lessor().clone(),
         Arc::downgrade(consensus),
@@ -200,6 +205,7 @@ async fn say_ready(member: Arc<Member>) {
 enum Ended {
     Signal(&'static str),
     ConsensusStopped,
+    Removed,
 }
 
 /// Waits for a signal, or for the consensus module to stop.
@@ -215,6 +221,10 @@ async fn wait_for_end(member: &Arc<Member>) -> anyhow::Result<Ended> {
                 let status = member.consensus().status();
                 if status.role == crate::consensus::status::Role::Stopped {
                     return Ok(Ended::ConsensusStopped);
+                }
+                if member.context().is_removed() {
+                    tracing::info!("This member was removed from the cluster: ending");
+                    return Ok(Ended::Removed);
                 }
             }
         }

@@ -64,10 +64,23 @@ impl<'a> Applier<'a> {
         self.state.dirty = true;
     }
 
-    /// Notes a membership (the consensus module's own encoding) that stands at `position`.
-    pub fn set_membership(&mut self, position: Position, membership: Bytes) {
+    /// Notes a membership (the consensus module's own encoding) that stands at
+    /// `position`, and whom it no longer holds: their IDs are never used again.
+    pub fn set_membership(&mut self, position: Position, membership: Bytes, removed: &[u64]) {
         self.advance(position);
         self.state.membership = membership;
+        for id in removed {
+            let mut member = self.state.members.get(id).cloned().unwrap_or_default();
+            member.id = *id;
+            member.removed = true;
+            keep_member(&mut self.state, member);
+        }
+    }
+
+    /// The membership noted last.
+    #[must_use]
+    pub fn membership(&self) -> Bytes {
+        self.state.membership.clone()
     }
 
     /// Current revision.
@@ -305,11 +318,21 @@ impl<'a> Write<'a> {
         {
             member.store_uuid.clone_from(&known.store_uuid);
         }
-        let key = member.id.to_be_bytes().to_vec();
-        self.state
-            .rows
-            .push((Table::Member, key, Some(member.encode_to_vec())));
-        self.state.members.insert(member.id, member);
+        // A removed member's last words do not bring it back.
+        member.removed = self
+            .state
+            .members
+            .get(&member.id)
+            .is_some_and(|m| m.removed);
+        keep_member(self.state, member);
         self.state.revision
     }
+}
+
+fn keep_member(state: &mut State, member: MemberAttributes) {
+    let key = member.id.to_be_bytes().to_vec();
+    state
+        .rows
+        .push((Table::Member, key, Some(member.encode_to_vec())));
+    state.members.insert(member.id, member);
 }

@@ -223,9 +223,29 @@ impl Store {
         self.state.read().leases.list()
     }
 
-    /// What members said of themselves, by ID.
+    /// What members said of themselves, by ID; without those that were removed.
     #[must_use]
     pub fn members(&self) -> Vec<MemberAttributes> {
-        self.state.read().members.values().cloned().collect()
+        let state = self.state.read();
+        let there = state.members.values().filter(|m| !m.removed);
+        there.cloned().collect()
+    }
+
+    /// IDs of the members that were removed.
+    #[must_use]
+    pub fn removed(&self) -> Vec<u64> {
+        let state = self.state.read();
+        let removed = state.members.values().filter(|m| m.removed);
+        removed.map(|m| m.id).collect()
+    }
+
+    /// Whether a member was removed from the cluster: its ID is never used again.
+    #[must_use]
+    pub fn is_removed(&self, id: u64) -> bool {
+        self.state
+            .read()
+            .members
+            .get(&id)
+            .is_some_and(|m| m.removed)
     }
 }

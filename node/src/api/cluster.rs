@@ -1,12 +1,14 @@
-//! The Cluster service: what there is. Changing it follows with scaling.
+//! The Cluster service: who the members are, and changing that.
 
 use super::{Api, errors};
+use crate::consensus::membership::{Change, is_learner};
+use crate::consensus::types::Node;
 use crate::member::Member;
 use kvorum_proto::etcdserverpb::cluster_server::Cluster;
 use kvorum_proto::etcdserverpb::{
     Member as WireMember, MemberAddRequest, MemberAddResponse, MemberListRequest,
     MemberListResponse, MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest,
-    MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
+    MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse, ResponseHeader,
 };
 use std::collections::HashMap;
 use tonic::{Request, Response, Status};
@@ -20,40 +22,105 @@ pub(crate) fn list(member: &Member) -> Vec<WireMember> {
         .into_iter()
         .map(|m| (m.id, m))
         .collect();
-    let one = |(id, node): (&u64, &crate::consensus::types::Node)| {
+    let one = |(id, node): (&u64, &Node)| {
         let said = attributes.get(id);
         WireMember {
             id: *id,
             name: said.map(|a| a.name.clone()).unwrap_or_default(),
             peer_ur_ls: node.peer_urls.clone(),
             client_ur_ls: said.map(|a| a.client_urls.clone()).unwrap_or_default(),
-            is_learner: !status.voters.contains(id),
+            is_learner: is_learner(&status, *id),
         }
     };
     status.nodes.iter().map(one).collect()
+}
+
+/// Whether etcd takes these as a member's peer URLs.
+fn valid(urls: &[String]) -> bool {
+    let one = |url: &String| {
+        let rest = url
+            .strip_prefix("http://")
+            .or_else(|| url.strip_prefix("https://"));
+        rest.and_then(|rest| rest.rsplit_once(':'))
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
+    !urls.is_empty() && urls.iter().all(one)
+}
+
+impl Api {
+    async fn change(&self, change: Change) -> Result<Vec<WireMember>, Status> {
+        let changing = self.member.consensus().change(&change).await;
+        changing
+            .map_err(errors::from_failure)?
+            .map_err(errors::from_refusal)?;
+        // Whoever made the change has applied it; this member must have, too, unless
+        // it is the one that went: nobody answers it any more.
+        if change != Change::Remove(self.member.id()) {
+            self.linearize().await?;
+        }
+        Ok(list(&self.member))
+    }
+
+    fn now(&self) -> Option<ResponseHeader> {
+        Some(self.header(self.member.store().revision()))
+    }
+}
+
+/// An ID that no member has or had, as far as chance goes; the leader checks it.
+fn new_id() -> u64 {
+    rand::random_range(1..=u64::MAX)
 }
 
 #[tonic::async_trait]
 impl Cluster for Api {
     async fn member_add(
         &self,
-        _request: Request<MemberAddRequest>,
+        request: Request<MemberAddRequest>,
     ) -> Result<Response<MemberAddResponse>, Status> {
-        Err(errors::unimplemented("MemberAdd"))
+        let request = request.into_inner();
+        if !valid(&request.peer_ur_ls) {
+            return Err(errors::bad_member_urls());
+        }
+        let id = new_id();
+        let node = Node {
+            peer_urls: request.peer_ur_ls,
+            becomes_voter: !request.is_learner,
+            ..Node::default()
+        };
+        let members = self.change(Change::Add(id, node)).await?;
+        Ok(Response::new(MemberAddResponse {
+            header: self.now(),
+            member: members.iter().find(|m| m.id == id).cloned(),
+            members,
+        }))
     }
 
     async fn member_remove(
         &self,
-        _request: Request<MemberRemoveRequest>,
+        request: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
-        Err(errors::unimplemented("MemberRemove"))
+        let members = self.change(Change::Remove(request.into_inner().id)).await?;
+        Ok(Response::new(MemberRemoveResponse {
+            header: self.now(),
+            members,
+        }))
     }
 
     async fn member_update(
         &self,
-        _request: Request<MemberUpdateRequest>,
+        request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
-        Err(errors::unimplemented("MemberUpdate"))
+        let request = request.into_inner();
+        if !valid(&request.peer_ur_ls) {
+            return Err(errors::bad_member_urls());
+        }
+        let members = self
+            .change(Change::Update(request.id, request.peer_ur_ls))
+            .await?;
+        Ok(Response::new(MemberUpdateResponse {
+            header: self.now(),
+            members,
+        }))
     }
 
     async fn member_list(
@@ -64,15 +131,21 @@ impl Cluster for Api {
             self.linearize().await?;
         }
         Ok(Response::new(MemberListResponse {
-            header: Some(self.header(self.member.store().revision())),
+            header: self.now(),
             members: list(&self.member),
         }))
     }
 
     async fn member_promote(
         &self,
-        _request: Request<MemberPromoteRequest>,
+        request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
-        Err(errors::unimplemented("MemberPromote"))
+        let members = self
+            .change(Change::Promote(request.into_inner().id))
+            .await?;
+        Ok(Response::new(MemberPromoteResponse {
+            header: self.now(),
+            members,
+        }))
     }
 }

@@ -1,6 +1,7 @@
 //! etcd's errors: codes and texts that clients match.
 
 use crate::consensus::Failure;
+use crate::consensus::membership::Refusal;
 use kvorum_mvcc::Rejection;
 use tonic::{Code, Status};
 
@@ -55,6 +56,24 @@ errors! {
     stopped: Unavailable, "etcdserver: server stopped";
     /// Time ran out.
     timed_out: Unavailable, "etcdserver: request timed out";
+    /// A member's peer URLs that are none.
+    bad_member_urls: InvalidArgument, "etcdserver: given member URLs are invalid";
+    /// See [`Refusal::NotFound`].
+    member_not_found: NotFound, "etcdserver: member not found";
+    /// See [`Refusal::IdExists`].
+    member_exists: FailedPrecondition, "etcdserver: member ID already exist";
+    /// See [`Refusal::UrlExists`].
+    peer_url_exists: FailedPrecondition, "etcdserver: Peer URLs already exists";
+    /// See [`Refusal::NotEnoughStarted`].
+    not_enough_started: FailedPrecondition, "etcdserver: re-configuration failed due to not enough started members";
+    /// See [`Refusal::NotLearner`].
+    member_not_learner: FailedPrecondition, "etcdserver: can only promote a learner member";
+    /// See [`Refusal::NotInSync`].
+    learner_not_ready: FailedPrecondition, "etcdserver: can only promote a learner member which is in sync with leader";
+    /// See [`Refusal::TooManyLearners`].
+    too_many_learners: FailedPrecondition, "etcdserver: too many learner members in cluster";
+    /// See [`Refusal::Unhealthy`].
+    unhealthy: Unavailable, "etcdserver: unhealthy cluster";
     /// Somebody else leads, or nobody.
     not_leader: FailedPrecondition, "etcdserver: not leader";
     /// Unknown, dead, far behind, without a vote, or the leader itself.
@@ -81,6 +100,21 @@ pub fn from_failure(failure: Failure) -> Status {
         Failure::LeaderLost => leader_changed(),
         Failure::TooMany => too_many_requests(),
         Failure::Stopped => stopped(),
+    }
+}
+
+/// For a membership change that is refused.
+#[must_use]
+pub fn from_refusal(refusal: Refusal) -> Status {
+    match refusal {
+        Refusal::IdExists => member_exists(),
+        Refusal::UrlExists => peer_url_exists(),
+        Refusal::NotFound => member_not_found(),
+        Refusal::NotEnoughStarted => not_enough_started(),
+        Refusal::Unhealthy => unhealthy(),
+        Refusal::NotInSync => learner_not_ready(),
+        Refusal::NotLearner => member_not_learner(),
+        Refusal::TooManyLearners => too_many_learners(),
     }
 }
 

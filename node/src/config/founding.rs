@@ -68,6 +68,13 @@ pub(super) fn static_start(args: &Args) -> Result<Start, Wrong> {
         );
         return Err(wrong(flag, reason));
     }
+    if args.initial_cluster_state == ClusterState::Existing {
+        let others = by_name.into_iter().filter(|(name, _)| *name != args.name);
+        return Ok(Start::Existing {
+            own,
+            others: others.flat_map(|(_, urls)| urls).collect(),
+        });
+    }
     let mut members = BTreeMap::new();
     let mut me = 0;
     for (name, urls) in by_name {
@@ -83,6 +90,5 @@ pub(super) fn static_start(args: &Args) -> Result<Start, Wrong> {
         cluster_id: cluster_id(members.keys().copied()),
         member_id: me,
         members,
-        form: args.initial_cluster_state == ClusterState::New,
     })
 }

@@ -145,8 +145,15 @@ impl RaftStateMachine<Types> for Machine {
                             Applied(applier.apply(at, proposal.command())?)
                         }
                         EntryPayload::Membership(membership) => {
+                            let before = types::decode_stored(applier.membership())?;
+                            let gone: Vec<u64> = before
+                                .membership()
+                                .nodes()
+                                .map(|(id, _)| *id)
+                                .filter(|id| membership.get_node(id).is_none())
+                                .collect();
                             let stored = StoredMembership::new(Some(to_id(at)), membership);
-                            applier.set_membership(at, types::encode_stored(&stored));
+                            applier.set_membership(at, types::encode_stored(&stored), &gone);
                             Applied::default()
                         }
                     };

@@ -141,6 +141,13 @@ impl Consensus {
         voters.peek().is_some() && !voters.any(|id| id == self.context.identity.member_id)
     }
 
+    /// The voters that a half-done membership change leads to.
+    pub(super) fn joint_target(&self) -> Option<std::collections::BTreeSet<MemberId>> {
+        let watch = self.raft.server_metrics();
+        let membership = watch.borrow_watched().membership_config.clone();
+        membership.get_joint_config().last().cloned()
+    }
+
     /// What the membership says of a member.
     #[must_use]
     pub fn node(&self, id: MemberId) -> Option<Node> {

@@ -101,6 +101,8 @@ pub struct Node {
     pub zone: String,
     /// Store UUID given when the cluster was formed; empty: unknown.
     pub store_uuid: String,
+    /// Added as a voter: gets its vote once its log has caught up.
+    pub becomes_voter: bool,
 }
 
 openraft::declare_raft_types!(
@@ -167,20 +169,42 @@ pub fn decode_entry(id: LogId, payload: Bytes) -> io::Result<Entry> {
     Ok(Entry::new(id, payload))
 }
 
-fn membership_to_wire(membership: &Membership) -> peer::Membership {
+/// For the wire.
+#[must_use]
+pub fn node_to_wire(id: MemberId, node: &Node) -> peer::Node {
+    peer::Node {
+        id,
+        name: node.name.clone(),
+        peer_urls: node.peer_urls.clone(),
+        zone: node.zone.clone(),
+        store_uuid: node.store_uuid.clone(),
+        becomes_voter: node.becomes_voter,
+    }
+}
+
+/// From the wire.
+#[must_use]
+pub fn node_from_wire(node: peer::Node) -> (MemberId, Node) {
+    let inner = Node {
+        name: node.name,
+        peer_urls: node.peer_urls,
+        zone: node.zone,
+        store_uuid: node.store_uuid,
+        becomes_voter: node.becomes_voter,
+    };
+    (node.id, inner)
+}
+
+/// For the wire.
+#[must_use]
+pub fn membership_to_wire(membership: &Membership) -> peer::Membership {
     let configs = membership
         .get_joint_config()
         .iter()
         .map(|ids| peer::VoterSet {
             ids: ids.iter().copied().collect(),
         });
-    let nodes = membership.nodes().map(|(id, node)| peer::Node {
-        id: *id,
-        name: node.name.clone(),
-        peer_urls: node.peer_urls.clone(),
-        zone: node.zone.clone(),
-        store_uuid: node.store_uuid.clone(),
-    });
+    let nodes = membership.nodes().map(|(id, node)| node_to_wire(*id, node));
     peer::Membership {
         configs: configs.collect(),
         nodes: nodes.collect(),
@@ -193,19 +217,7 @@ fn membership_from_wire(wire: peer::Membership) -> io::Result<Membership> {
         .into_iter()
         .map(|set| set.ids.into_iter().collect())
         .collect();
-    let nodes: BTreeMap<MemberId, Node> = wire
-        .nodes
-        .into_iter()
-        .map(|n| {
-            let node = Node {
-                name: n.name,
-                peer_urls: n.peer_urls,
-                zone: n.zone,
-                store_uuid: n.store_uuid,
-            };
-            (n.id, node)
-        })
-        .collect();
+    let nodes: BTreeMap<MemberId, Node> = wire.nodes.into_iter().map(node_from_wire).collect();
     Membership::new(configs, nodes)
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e.to_string()))
 }
@@ -303,6 +315,7 @@ mod tests {
             peer_urls: vec![format!("http://{name}:2380")],
             zone: "zone-a".to_owned(),
             store_uuid: "u".to_owned(),
+            becomes_voter: name == "b",
         };
         let nodes = BTreeMap::from([(1, node("a")), (2, node("b")), (3, node("c"))]);
         Membership::new(vec![BTreeSet::from([1, 2]), BTreeSet::from([2, 3])], nodes).unwrap()

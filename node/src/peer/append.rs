@@ -152,8 +152,11 @@ where
             let waiting = !self.in_flight.is_empty();
             let answer = async {
                 if waiting {
-                    tokio::time::timeout(APPEND_TIMEOUT, link.reader.expect::<AppendReply>(context))
-                        .await
+                    tokio::time::timeout(
+                        APPEND_TIMEOUT,
+                        link.reader.expect::<AppendReply>(&context.traffic),
+                    )
+                    .await
                 } else {
                     std::future::pending().await
                 }
@@ -216,7 +219,7 @@ where
         };
         let sent = link
             .writer
-            .send(&sender.context, sender.next_id, &message)
+            .send(&sender.context.traffic, sender.next_id, &message)
             .await;
         sent.map_err(|e| unreachable(&e))
     }

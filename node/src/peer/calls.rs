@@ -137,9 +137,9 @@ async fn serve(
                 waiting.retain(|_, answer| !answer.is_closed());
                 waiting.insert(next_id, answer);
                 let call = Call { call: Some(call) };
-                link.writer.send(context, next_id, &call).await.map_err(failed)?;
+                link.writer.send(&context.traffic, next_id, &call).await.map_err(failed)?;
             }
-            frame = link.reader.next(context) => {
+            frame = link.reader.next(&context.traffic) => {
                 let Some((id, data)) = frame.map_err(failed)? else { return Ok(()) };
                 let reply = CallReply::decode(data).map_err(|e| failed(io::Error::other(e)))?;
                 if let (Some(answer), Some(reply)) = (waiting.remove(&id), reply.reply) {

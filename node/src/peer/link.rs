@@ -4,12 +4,12 @@
 //! it is and whom it expects; each side refuses a peer of another cluster, another
 //! member, or a member whose data directory is not the one that its ID registered.
 
-use super::Context;
+use super::{Context, Traffic};
 use crate::consensus::types::{MemberId, Node};
 use crate::limits::{CONNECT_TIMEOUT, FRAME_BYTES_MAX};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
-use kvorum_proto::peer::{Hello, Purpose, Refusal, Welcome};
+use kvorum_proto::peer::{Directory, Hello, Purpose, Refusal, Welcome};
 use prost::Message;
 use std::io;
 use tokio::net::TcpStream;
@@ -50,12 +50,12 @@ impl LinkReader {
     ///
     /// # Errors
     /// If the connection breaks or the frame is damaged.
-    pub async fn next(&mut self, context: &Context) -> io::Result<Option<(u64, Bytes)>> {
+    pub async fn next(&mut self, traffic: &Traffic) -> io::Result<Option<(u64, Bytes)>> {
         let Some(frame) = self.0.next().await else {
             return Ok(None);
         };
         let mut frame = frame?.freeze();
-        context.traffic.note_received(frame.len() + 4);
+        traffic.note_received(frame.len() + 4);
         if frame.len() < 12 {
             return Err(garbage("a short frame"));
         }
@@ -72,10 +72,10 @@ impl LinkReader {
     /// As for [`LinkReader::next`].
     pub async fn expect<M: Message + Default>(
         &mut self,
-        context: &Context,
+        traffic: &Traffic,
     ) -> io::Result<(u64, M)> {
         let (id, data) = self
-            .next(context)
+            .next(traffic)
             .await?
             .ok_or(io::ErrorKind::UnexpectedEof)?;
         let message = M::decode(data).map_err(|_| garbage("a message that does not decode"))?;
@@ -90,7 +90,7 @@ impl LinkWriter {
     /// If the connection breaks. Must not be dropped halfway: the peer would see garbage.
     pub async fn send(
         &mut self,
-        context: &Context,
+        traffic: &Traffic,
         id: u64,
         message: &impl Message,
     ) -> io::Result<()> {
@@ -100,7 +100,7 @@ impl LinkWriter {
         message.encode(&mut body).map_err(io::Error::other)?;
         let crc = crc32c::crc32c(&body[12..]);
         body[8..12].copy_from_slice(&crc.to_le_bytes());
-        context.traffic.note_sent(body.len() + 4);
+        traffic.note_sent(body.len() + 4);
         self.0.send(body.freeze()).await
     }
 }
@@ -170,8 +170,11 @@ pub async fn dial(
         url: String::new(),
         source: io::Error::other("it has no peer URL"),
     };
+    // Where it is by now, as far as this member knows.
+    let node = context.node(id).unwrap_or_else(|| node.clone());
     for url in &node.peer_urls {
-        let attempt = tokio::time::timeout(CONNECT_TIMEOUT, hello(context, id, node, purpose, url));
+        let attempt =
+            tokio::time::timeout(CONNECT_TIMEOUT, hello(context, id, &node, purpose, url));
         let failed = |source| DialError::Io {
             id,
             url: url.clone(),
@@ -180,6 +183,9 @@ pub async fn dial(
         match attempt.await {
             Ok(Ok(Ok(link))) => return Ok(link),
             Ok(Ok(Err(welcome))) => {
+                if welcome.reason() == Refusal::Removed {
+                    context.removed.cancel();
+                }
                 return Err(DialError::Refused {
                     id,
                     reason: welcome.reason(),
@@ -194,6 +200,37 @@ pub async fn dial(
     Err(last)
 }
 
+/// Asks the member at `url` who the members of its cluster are.
+///
+/// # Errors
+/// If it cannot be reached or does not tell.
+pub async fn look_up(url: &str) -> io::Result<Directory> {
+    let asking = async {
+        let traffic = super::Traffic::default();
+        let mut link = connect(url).await?;
+        let hello = Hello {
+            version: VERSION,
+            purpose: Purpose::Lookup.into(),
+            ..Hello::default()
+        };
+        link.writer.send(&traffic, 0, &hello).await?;
+        let (_, welcome) = link.reader.expect::<Welcome>(&traffic).await?;
+        if !welcome.refused.is_empty() {
+            return Err(io::Error::other(welcome.refused));
+        }
+        Ok(link.reader.expect::<Directory>(&traffic).await?.1)
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, asking)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+async fn connect(url: &str) -> io::Result<Link> {
+    let mut socket = TcpStream::connect(address(url)?).await?;
+    tokio::io::AsyncWriteExt::write_all(&mut socket, PREFACE).await?;
+    Ok(wrap(socket))
+}
+
 async fn hello(
     context: &Context,
     id: MemberId,
@@ -201,9 +238,7 @@ async fn hello(
     purpose: Purpose,
     url: &str,
 ) -> io::Result<Result<Link, Welcome>> {
-    let mut socket = TcpStream::connect(address(url)?).await?;
-    tokio::io::AsyncWriteExt::write_all(&mut socket, PREFACE).await?;
-    let mut link = wrap(socket);
+    let mut link = connect(url).await?;
     let hello = Hello {
         version: VERSION,
         cluster_id: context.identity.cluster_id,
@@ -213,8 +248,8 @@ async fn hello(
         to_store: context.known_store(id, Some(node)),
         purpose: purpose.into(),
     };
-    link.writer.send(context, 0, &hello).await?;
-    let (_, welcome) = link.reader.expect::<Welcome>(context).await?;
+    link.writer.send(&context.traffic, 0, &hello).await?;
+    let (_, welcome) = link.reader.expect::<Welcome>(&context.traffic).await?;
     Ok(if welcome.refused.is_empty() {
         Ok(link)
     } else {
@@ -222,16 +257,34 @@ async fn hello(
     })
 }
 
-/// Whether to talk to someone who says this; pure.
-#[must_use]
-pub fn judge(hello: &Hello, us: &kvorum_storage::identity::Identity, known_store: &str) -> Welcome {
-    let refuse = |reason: Refusal, refused: String| Welcome {
+fn refuse(reason: Refusal, refused: String) -> Welcome {
+    Welcome {
         refused,
         reason: reason.into(),
-    };
+    }
+}
+
+/// Whether to tell this one who the members are; pure.
+#[must_use]
+pub fn judge_newcomer(hello: &Hello) -> Welcome {
     if hello.version != VERSION {
         let text = format!("peer protocol {} is not {VERSION}", hello.version);
         return refuse(Refusal::Version, text);
+    }
+    Welcome::default()
+}
+
+/// Whether to talk to someone who says this; pure.
+#[must_use]
+pub fn judge(
+    hello: &Hello,
+    us: &kvorum_storage::identity::Identity,
+    known_store: &str,
+    removed: bool,
+) -> Welcome {
+    let welcome = judge_newcomer(hello);
+    if !welcome.refused.is_empty() {
+        return welcome;
     }
     if hello.cluster_id != us.cluster_id {
         let text = format!(
@@ -246,6 +299,14 @@ pub fn judge(hello: &Hello, us: &kvorum_storage::identity::Identity, known_store
             hello.to, us.member_id
         );
         return refuse(Refusal::NotMe, text);
+    }
+    if removed {
+        let text = format!(
+            "member {} was removed from the cluster: its ID and its data directory must not be used again; \
+             add a new member with an empty directory",
+            hello.from
+        );
+        return refuse(Refusal::Removed, text);
     }
     if !hello.to_store.is_empty() && hello.to_store != us.store_uuid {
         let text = format!(
@@ -292,7 +353,7 @@ mod tests {
         let reason = |change: fn(&mut Hello), known: &str| {
             let mut hello = good.clone();
             change(&mut hello);
-            judge(&hello, &us, known).reason()
+            judge(&hello, &us, known, false).reason()
         };
         assert_eq!(reason(|_| {}, "theirs"), Refusal::None);
         assert_eq!(reason(|h| h.to_store.clear(), ""), Refusal::None);
@@ -304,6 +365,8 @@ mod tests {
             Refusal::StoreOfReceiver
         );
         assert_eq!(reason(|_| {}, "older"), Refusal::StoreOfSender);
+        let removed = judge(&good, &us, "theirs", true);
+        assert_eq!(removed.reason(), Refusal::Removed);
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use super::append::{reply_to_wire, request_from_wire};
 use super::link::{self, Link, LinkReader, LinkWriter};
 use super::{Context, snapshot};
+use crate::consensus::types;
 use crate::limits::{CONNECT_TIMEOUT, PEER_CALLS_MAX};
 use crate::member::Member;
 use futures::StreamExt;
-use kvorum_proto::peer::{Append, Call, CallReply, Hello, Purpose};
+use kvorum_proto::peer::{Append, Call, CallReply, Directory, Hello, Purpose};
 use openraft::raft::StreamAppendError;
 use prost::Message;
 use std::io;
@@ -21,11 +22,19 @@ use tokio::sync::{Semaphore, mpsc};
 pub async fn serve(member: Arc<Member>, socket: TcpStream) -> io::Result<()> {
     let mut link = link::wrap(socket);
     let context = member.context().clone();
-    let hello = tokio::time::timeout(CONNECT_TIMEOUT, link.reader.expect::<Hello>(&context)).await;
+    let hello = tokio::time::timeout(
+        CONNECT_TIMEOUT,
+        link.reader.expect::<Hello>(&context.traffic),
+    )
+    .await;
     let (_, hello) = hello.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    if hello.purpose() == Purpose::Lookup {
+        return directory(&member, &context, link, &hello).await;
+    }
     let known = context.known_store(hello.from, member.node(hello.from).as_ref());
-    let welcome = link::judge(&hello, &context.identity, &known);
-    link.writer.send(&context, 0, &welcome).await?;
+    let removed = context.store.is_removed(hello.from);
+    let welcome = link::judge(&hello, &context.identity, &known, removed);
+    link.writer.send(&context.traffic, 0, &welcome).await?;
     if !welcome.refused.is_empty() {
         tracing::warn!(peer = hello.from, reason = %welcome.refused, "Refused a peer's connection");
         return Ok(());
@@ -34,8 +43,33 @@ pub async fn serve(member: Arc<Member>, socket: TcpStream) -> io::Result<()> {
         Purpose::Append => appends(&member, &context, link).await,
         Purpose::Calls => calls(member, &context, link).await,
         Purpose::Snapshot => receive_snapshot(&member, &context, link).await,
-        Purpose::Probe | Purpose::Unspecified => Ok(()),
+        Purpose::Probe | Purpose::Lookup | Purpose::Unspecified => Ok(()),
     }
+}
+
+/// Tells a newcomer who the members are.
+async fn directory(
+    member: &Arc<Member>,
+    context: &Arc<Context>,
+    mut link: Link,
+    hello: &Hello,
+) -> io::Result<()> {
+    let welcome = link::judge_newcomer(hello);
+    link.writer.send(&context.traffic, 0, &welcome).await?;
+    if !welcome.refused.is_empty() {
+        return Ok(());
+    }
+    let (_, stored) = context.store.applied();
+    let stored = types::decode_stored(stored)?;
+    let mut membership = types::membership_to_wire(stored.membership());
+    for node in &mut membership.nodes {
+        node.store_uuid = context.known_store(node.id, member.node(node.id).as_ref());
+    }
+    let directory = Directory {
+        cluster_id: context.identity.cluster_id,
+        membership: Some(membership),
+    };
+    link.writer.send(&context.traffic, 0, &directory).await
 }
 
 /// Appends go into openraft in order, and answers come out in order. After a
@@ -46,7 +80,7 @@ async fn appends(member: &Arc<Member>, context: &Arc<Context>, link: Link) -> io
     let input = futures::stream::unfold(
         (reader, ids, context.clone()),
         |(mut reader, ids, context)| async move {
-            let (id, append) = reader.expect::<Append>(&context).await.ok()?;
+            let (id, append) = reader.expect::<Append>(&context.traffic).await.ok()?;
             let request = request_from_wire(append).ok()?;
             ids.send(id).ok()?;
             Some((request, (reader, ids, context)))
@@ -61,7 +95,9 @@ async fn appends(member: &Arc<Member>, context: &Arc<Context>, link: Link) -> io
         if !matches!(result, Err(StreamAppendError::HigherVote(_))) {
             context.contact.note();
         }
-        writer.send(context, id, &reply_to_wire(&result)).await?;
+        writer
+            .send(&context.traffic, id, &reply_to_wire(&result))
+            .await?;
         if result.is_err() {
             break;
         }
@@ -86,7 +122,7 @@ async fn take_calls(
     tx: mpsc::Sender<(u64, CallReply)>,
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(PEER_CALLS_MAX));
-    while let Some((id, data)) = reader.next(context).await? {
+    while let Some((id, data)) = reader.next(&context.traffic).await? {
         let call = Call::decode(data).map_err(io::Error::other)?;
         let place = places
             .clone()
@@ -109,7 +145,7 @@ async fn answer_calls(
     mut replies: mpsc::Receiver<(u64, CallReply)>,
 ) -> io::Result<()> {
     while let Some((id, reply)) = replies.recv().await {
-        writer.send(&context, id, &reply).await?;
+        writer.send(&context.traffic, id, &reply).await?;
     }
     Ok(())
 }

@@ -44,8 +44,8 @@ pub async fn send(context: &Context, link: Link, vote: &Vote) -> io::Result<Vote
     while let Some(part) = rx.recv().await {
         within(SNAPSHOT_CHUNK_TIMEOUT, async {
             match &part {
-                Part::Header(header) => writer.send(context, 0, header).await,
-                Part::Chunk(chunk) => writer.send(context, 0, chunk).await,
+                Part::Header(header) => writer.send(&context.traffic, 0, header).await,
+                Part::Chunk(chunk) => writer.send(&context.traffic, 0, chunk).await,
             }
         })
         .await?;
@@ -53,7 +53,7 @@ pub async fn send(context: &Context, link: Link, vote: &Vote) -> io::Result<Vote
     reading.await.map_err(io::Error::other)??;
     let (_, reply) = within(
         SNAPSHOT_INSTALL_TIMEOUT,
-        reader.expect::<SnapshotReply>(context),
+        reader.expect::<SnapshotReply>(&context.traffic),
     )
     .await?;
     if reply.failed.is_empty() {
@@ -174,7 +174,7 @@ pub async fn receive(
 ) -> io::Result<Received> {
     let (_, header) = within(
         SNAPSHOT_CHUNK_TIMEOUT,
-        reader.expect::<SnapshotHeader>(context),
+        reader.expect::<SnapshotHeader>(&context.traffic),
     )
     .await?;
     let engine = tokio::task::spawn_blocking(move || engine::prepare(&dir, sync))
@@ -184,7 +184,7 @@ pub async fn receive(
     loop {
         let (_, chunk) = within(
             SNAPSHOT_CHUNK_TIMEOUT,
-            reader.expect::<SnapshotChunk>(context),
+            reader.expect::<SnapshotChunk>(&context.traffic),
         )
         .await?;
         let last = chunk.last;
@@ -230,5 +230,5 @@ pub async fn answer(
         },
         Err(failed) => SnapshotReply { vote: None, failed },
     };
-    writer.send(context, 0, &reply).await
+    writer.send(&context.traffic, 0, &reply).await
 }

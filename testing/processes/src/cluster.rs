@@ -109,6 +109,30 @@ impl Cluster {
         self.wait_ready().await;
     }
 
+    /// Lays out one more member on a loopback address, to be added to the running
+    /// cluster; returns its place.
+    pub fn lay_out_another(&mut self) -> usize {
+        let mut member = Self::lay_out(&self.members[0].program, 1, &[])
+            .members
+            .remove(0);
+        member.name = format!("m{}", self.members.len() + 1);
+        if let Some(directory) = &self.directory {
+            member.data_dir = directory.path().join(&member.name);
+            member.log = directory.path().join(format!("{}.log", member.name));
+        }
+        self.members.push(member);
+        let url = |m: &Member| format!("{}={}", m.name, m.peer_url());
+        let all: Vec<String> = self.members.iter().map(url).collect();
+        let last = self.members.len() - 1;
+        let member = &mut self.members[last];
+        let (name, data_dir) = (member.name.clone(), member.data_dir.display().to_string());
+        member.set_flag("name", &name);
+        member.set_flag("data-dir", &data_dir);
+        member.set_flag("initial-cluster", &all.join(","));
+        member.set_flag("initial-cluster-state", "existing");
+        last
+    }
+
     /// Waits until every running member has taken part in a write.
     ///
     /// # Panics

@@ -41,6 +41,12 @@ impl Member {
         format!("{}:2380", self.place.address)
     }
 
+    /// The URL that its peers know.
+    #[must_use]
+    pub fn peer_url(&self) -> String {
+        format!("http://{}", self.peer_endpoint())
+    }
+
     /// A client of this member.
     #[must_use]
     pub fn client(&self) -> Client {
