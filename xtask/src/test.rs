@@ -14,7 +14,7 @@ use crate::counts::Counts;
 use crate::environment::kubeconfig_of_user;
 use crate::images;
 use crate::layers::Layer;
-use crate::workspace::{Programs, cargo, run_shown, target_directory};
+use crate::workspace::{Programs, build_with_faultpoints, cargo, run_shown, target_directory};
 
 /// The testbed that tests use: never the one that a person plays with.
 const TESTBED: &str = "test";
@@ -104,10 +104,18 @@ fn build(layers: &[Layer], foreign: bool) -> Result<(Environment, Option<Program
     let mut sets = Vec::new();
     if layers.iter().any(|layer| layer.needs_programs()) {
         sets.push(ToolSet::Etcd37);
-        let built = Programs::build(&["kvorum-node", "kvorum-operator", "kvorum-testbed"])?;
+        let mut packages = vec!["kvorum-node"];
+        if layers.iter().any(|layer| layer.needs_kubernetes()) {
+            packages.extend(["kvorum-operator", "kvorum-testbed"]);
+        }
+        let built = Programs::build(&packages)?;
         environment.push(("KVORUM_NODE_BIN", built.path("kvorum-node").into()));
         environment.push(("KVORUM_OPERATOR_BIN", built.path("kvorum-operator").into()));
         programs = Some(built);
+    }
+    if layers.contains(&Layer::Faults) {
+        let built = build_with_faultpoints()?;
+        environment.push(("KVORUM_FAULTPOINTS_BIN", built.into()));
     }
     if layers.iter().any(|layer| layer.needs_kubernetes()) {
         if !foreign {

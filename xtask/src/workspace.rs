@@ -73,3 +73,19 @@ impl Programs {
         self.directory.join(program)
     }
 }
+
+/// A kvorum-node in which the environment can arm fault points. A development build, kept
+/// apart: no release build ever stands where this one was.
+pub(crate) fn build_with_faultpoints() -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "-p", "kvorum-node", "--bin", "kvorum-node"]);
+    command.args(["--features", "faultpoints"]);
+    run_shown(&mut command, "build kvorum-node with fault points")?;
+    let debug = target_directory()?.join("debug");
+    let (built, kept) = (
+        debug.join("kvorum-node"),
+        debug.join("kvorum-node-faultpoints"),
+    );
+    std::fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
+    Ok(kept)
+}

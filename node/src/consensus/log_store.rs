@@ -1,6 +1,7 @@
 //! openraft's log storage on the write-ahead log.
 
 use super::types::{self, Entry, LogId, Types, Vote};
+use crate::faultpoint;
 use crate::limits::APPEND_BYTES_MAX;
 use kvorum_storage::wal::{self, Position, Wal};
 use openraft::entry::RaftEntry;
@@ -131,14 +132,17 @@ impl RaftLogStorage<Types> for LogStore {
         I: IntoIterator<Item = Entry> + Send,
         I::IntoIter: Send,
     {
-        let entries = entries
+        let entries: Vec<wal::Entry> = entries
             .into_iter()
+            .inspect(faultpoint::appending)
             .map(|entry| wal::Entry {
                 position: position(&entry.log_id()),
                 payload: types::encode_payload(&entry),
             })
             .collect();
+        let last = entries.last().map_or(0, |e| e.position.index);
         let done: wal::Done = Box::new(move |result| {
+            faultpoint::flushed(last);
             callback.io_completed(result.map_err(io::Error::other));
         });
         self.wal.append(entries, done).map_err(io::Error::other)

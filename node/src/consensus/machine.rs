@@ -5,6 +5,7 @@
 //! (see `peer/snapshot.rs`). So making one costs one flush.
 
 use super::types::{self, Applied, Entry, LogId, StoredMembership, Types};
+use crate::faultpoint;
 use crate::limits::{APPLY_BATCH, UNFLUSHED_BYTES_MAX};
 use futures::{FutureExt, Stream, StreamExt};
 use kvorum_mvcc::engine::Engine;
@@ -136,6 +137,7 @@ impl RaftStateMachine<Types> for Machine {
                 for (entry, responder) in batch {
                     let at = position(&entry);
                     last = at.index;
+                    faultpoint::applying(at.index);
                     let reply = match entry.payload {
                         EntryPayload::Blank => {
                             applier.advance(at);
@@ -165,6 +167,7 @@ impl RaftStateMachine<Types> for Machine {
                 }
             };
             self.progress.send_replace(progress);
+            faultpoint::answering(progress.index).await;
             for (responder, reply) in answers {
                 responder.send(reply);
             }

@@ -6,6 +6,7 @@ use crate::consensus::types::{
     self, MemberId, Node, Types, entry_to_wire, id_from_wire, id_to_wire, vote_from_wire,
     vote_to_wire,
 };
+use crate::faultpoint;
 use crate::limits::{APPEND_TIMEOUT, APPEND_WINDOW, SILENT_MAX};
 use futures::{Stream, StreamExt};
 use kvorum_proto::peer::{Append, AppendReply, Purpose, append_reply};
@@ -37,6 +38,7 @@ pub struct Sender {
 struct InFlight {
     id: u64,
     prev: Option<types::LogId>,
+    committed: Option<types::LogId>,
 }
 
 pub(super) fn unreachable(error: &(impl std::error::Error + 'static)) -> RPCError<Types> {
@@ -168,6 +170,8 @@ where
                         .map_err(|_| unreachable(&io::Error::from(io::ErrorKind::TimedOut)))?
                         .map_err(|e| unreachable(&e))?;
                     self.sender.owing = None;
+                    let told = self.in_flight.front().and_then(|first| first.committed);
+                    faultpoint::answered(self.sender.target, told, &answer.1).await;
                     if let Some(result) = self.answered(answer) {
                         return Ok(Some(result));
                     }
@@ -201,6 +205,7 @@ where
     }
 
     async fn send(&mut self, request: AppendEntriesRequest<Types>) -> Result<(), RPCError<Types>> {
+        faultpoint::sending(self.sender.target, &request).await;
         let sender = &mut *self.sender;
         sender.next_id += 1;
         sender.owing.get_or_insert_with(Instant::now);
@@ -213,6 +218,7 @@ where
         self.in_flight.push_back(InFlight {
             id: sender.next_id,
             prev: request.prev_log_id,
+            committed: request.leader_commit,
         });
         let Some(link) = sender.link.as_mut() else {
             return Err(unreachable(&io::Error::from(io::ErrorKind::NotConnected)));

@@ -12,6 +12,7 @@
 pub mod limits;
 pub mod network;
 pub mod predict;
+pub mod reads;
 pub mod report;
 pub mod rules;
 pub mod world;

@@ -30,6 +30,16 @@ impl Program {
         Self::Kvorum(from_environment("KVORUM_NODE_BIN", "a built kvorum-node"))
     }
 
+    /// kvorum-node with fault points, from `KVORUM_FAULTPOINTS_BIN`.
+    ///
+    /// # Panics
+    /// If the variable names no file.
+    #[must_use]
+    pub fn kvorum_with_faultpoints() -> Self {
+        let what = "a kvorum-node built with the feature faultpoints";
+        Self::Kvorum(from_environment("KVORUM_FAULTPOINTS_BIN", what))
+    }
+
     /// etcd, from `KVORUM_ETCD_BIN`.
     ///
     /// # Panics
