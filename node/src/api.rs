@@ -6,6 +6,7 @@ pub mod errors;
 pub mod kv;
 pub mod lease;
 pub mod maintenance;
+pub mod range_stream;
 pub mod watch;
 
 use crate::member::Member;
@@ -14,11 +15,12 @@ use kvorum_proto::etcdserverpb::ResponseHeader;
 use std::sync::Arc;
 use tonic::Status;
 
-/// The etcd version whose API this is: clients switch features by it. 3.7's one
-/// new call (RangeStream) is not served yet, so this says 3.6.
-pub const ETCD_VERSION: &str = "3.6.16";
+/// The etcd version whose API this is: clients switch features by it.
+pub const ETCD_VERSION: &str = "3.7.3";
 /// Version of the cluster and of the storage, in etcd's terms.
-pub const ETCD_CLUSTER_VERSION: &str = "3.6.0";
+pub const ETCD_CLUSTER_VERSION: &str = "3.7.0";
+/// The one version that a cluster of that version may announce a downgrade to.
+pub const ETCD_DOWNGRADE_VERSION: (u64, u64) = (3, 6);
 
 /// The client services of one member.
 #[derive(Clone)]
@@ -41,6 +43,12 @@ impl Api {
             revision,
             raft_term: self.member.consensus().term(),
         }
+    }
+
+    /// A header for the present revision.
+    #[allow(clippy::unnecessary_wraps, reason = "that is the fields' type")]
+    pub(crate) fn now(&self) -> Option<ResponseHeader> {
+        Some(self.header(self.member.store().revision()))
     }
 
     /// Completes the header that the state machine began.

@@ -67,6 +67,11 @@ pub const LOG_KEEP_ENTRIES: u64 = 5000;
 
 /// Responses that wait for one watch client.
 pub const WATCH_RESPONSES_AHEAD: usize = 16;
+/// Keys in the first message of a streamed range; it then grows and shrinks towards
+/// the request size.
+pub const RANGE_STREAM_FIRST: i64 = 10;
+/// Messages of a streamed range made ahead of the wire.
+pub const RANGE_STREAM_AHEAD: usize = 2;
 /// Watchers on one stream.
 pub const WATCHERS_PER_STREAM_MAX: usize = 100_000;
 

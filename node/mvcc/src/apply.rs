@@ -1,5 +1,7 @@
 //! Applying commands: the one place where the state changes.
 
+mod maintenance;
+
 use crate::changes::{Change, event};
 use crate::engine::Table;
 use crate::index::Version;
@@ -45,6 +47,8 @@ impl<'a> Applier<'a> {
             Some(command::Op::LeaseGrant(r)) => write.grant(&r).map(reply::Op::LeaseGrant),
             Some(command::Op::LeaseRevoke(r)) => write.revoke(r.id).map(reply::Op::LeaseRevoke),
             Some(command::Op::Expire(r)) => write.expire(&r.ids).map(reply::Op::Done),
+            Some(command::Op::Alarm(r)) => Ok(reply::Op::Alarm(write.alarm(&r))),
+            Some(command::Op::Downgrade(r)) => write.downgrade(r.target).map(reply::Op::Done),
             Some(command::Op::Publish(r)) => Ok(reply::Op::Done(write.publish(r))),
             None => Err(Rejection::Unknown.into()),
         };

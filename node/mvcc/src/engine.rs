@@ -20,6 +20,8 @@ pub enum Table {
     Lease,
     /// Member ID → attributes.
     Member,
+    /// Member ID and kind → alarm.
+    Alarm,
 }
 
 /// A change of one row; `None` removes it.
@@ -77,7 +79,7 @@ pub trait Engine: Send + Sync + 'static {
 }
 
 /// All tables there are.
-pub const TABLES: [Table; 3] = [Table::Meta, Table::Lease, Table::Member];
+pub const TABLES: [Table; 4] = [Table::Meta, Table::Lease, Table::Member, Table::Alarm];
 
 /// Records copied in one batch.
 const COPY_RECORDS: usize = 10_000;

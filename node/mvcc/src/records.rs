@@ -69,6 +69,15 @@ impl Records {
         self.active.insert(revision, None);
     }
 
+    /// A copy of this moment; values are shared.
+    pub(crate) fn frozen(&self) -> Self {
+        Self {
+            active: self.active.clone(),
+            sealed: self.sealed.clone(),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn lookup(&self, revision: Revision) -> Lookup {
         let layers = [Some(&self.active), self.sealed.as_deref()];
         for layer in layers.into_iter().flatten() {

@@ -26,6 +26,9 @@ pub enum Rejection {
     /// The command is one that this version does not know.
     #[error("unknown command")]
     Unknown = 7,
+    /// A downgrade is announced while another one is.
+    #[error("a downgrade job is in progress")]
+    DowngradeInProgress = 8,
 }
 
 impl Rejection {
@@ -45,6 +48,7 @@ impl Rejection {
             Self::LeaseNotFound,
             Self::LeaseExists,
             Self::LeaseTtlTooLarge,
+            Self::DowngradeInProgress,
         ]
         .into_iter()
         .find(|r| r.code() == code)
@@ -58,7 +62,7 @@ mod tests {
 
     #[test]
     fn codes_come_back() {
-        for code in 1..=7 {
+        for code in 1..=8 {
             assert_eq!(Rejection::from_code(code).code(), code);
         }
         assert_eq!(Rejection::from_code(99), Rejection::Unknown);

@@ -9,10 +9,10 @@ use crate::records::{self, Records};
 use crate::store::{FORMAT, State};
 use crate::{Position, Revision};
 use bytes::Bytes;
-use kvorum_proto::log::{LeaseRow, MemberAttributes, StoreMeta};
+use kvorum_proto::log::{AlarmRow, LeaseRow, MemberAttributes, StoreMeta};
 use kvorum_proto::mvccpb::KeyValue;
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -71,6 +71,11 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
         let row = MemberAttributes::decode(row).map_err(|_| damaged("member table"))?;
         members.insert(row.id, row);
     }
+    let mut alarms = BTreeSet::new();
+    for (_, row) in view.rows(Table::Alarm)? {
+        let row = AlarmRow::decode(row).map_err(|_| damaged("alarm table"))?;
+        alarms.insert((row.member_id, row.alarm));
+    }
     let mut index = Index::default();
     let mut live_bytes = 0;
     let mut failed = None;
@@ -97,6 +102,8 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
         records: Records::default(),
         leases,
         members,
+        alarms,
+        downgrade: meta.downgrade.clone(),
         recent: Recent::new(meta.revision),
         applied: applied(&meta),
         membership: meta.membership,

@@ -7,10 +7,11 @@ use crate::lease::Leases;
 use crate::records::{self, Records};
 use crate::{Applier, LeaseView, Position, Rejection};
 use bytes::Bytes;
+use kvorum_proto::etcdserverpb::{AlarmMember, AlarmType};
 use kvorum_proto::log::{MemberAttributes, StoreMeta};
 use parking_lot::{Mutex, RwLock};
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -54,6 +55,9 @@ pub(crate) struct State {
     pub(crate) records: Records,
     pub(crate) leases: Leases,
     pub(crate) members: BTreeMap<u64, MemberAttributes>,
+    pub(crate) alarms: BTreeSet<(u64, i32)>,
+    /// Target of an announced downgrade; empty: none.
+    pub(crate) downgrade: String,
     pub(crate) recent: Recent,
     pub(crate) applied: Option<Position>,
     pub(crate) membership: Bytes,
@@ -79,7 +83,16 @@ impl State {
             compacted: self.compacted,
             swept: self.swept,
             membership: self.membership.clone(),
+            downgrade: self.downgrade.clone(),
         }
+    }
+
+    pub(crate) fn alarms(&self) -> Vec<AlarmMember> {
+        let one = |(member_id, alarm): &(u64, i32)| AlarmMember {
+            member_id: *member_id,
+            alarm: *alarm,
+        };
+        self.alarms.iter().map(one).collect()
     }
 
     pub(crate) fn summary(&self) -> Summary {
@@ -229,6 +242,46 @@ impl Store {
         let state = self.state.read();
         let there = state.members.values().filter(|m| !m.removed);
         there.cloned().collect()
+    }
+
+    /// Alarms that were raised: member and kind.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<AlarmMember> {
+        self.state.read().alarms()
+    }
+
+    /// Whether an alarm of this kind was raised, by any member.
+    #[must_use]
+    pub fn has_alarm(&self, kind: AlarmType) -> bool {
+        let state = self.state.read();
+        state
+            .alarms
+            .iter()
+            .any(|(_, raised)| *raised == i32::from(kind))
+    }
+
+    /// Target version of an announced downgrade.
+    #[must_use]
+    pub fn downgrade(&self) -> Option<String> {
+        let target = self.state.read().downgrade.clone();
+        (!target.is_empty()).then_some(target)
+    }
+
+    /// Puts a rewritten engine in the place of the present one. `rewrite` gets the old
+    /// engine and returns one that holds the same; no durable point is made meanwhile,
+    /// and readers and the applier go on.
+    ///
+    /// # Errors
+    /// Those of `rewrite`; the old engine then stays.
+    pub fn rewrite(
+        &self,
+        rewrite: impl FnOnce(&dyn Engine) -> io::Result<Arc<dyn Engine>>,
+    ) -> io::Result<()> {
+        let _no_flush = self.flushing.lock();
+        let old = self.engine();
+        let new = rewrite(old.as_ref())?;
+        self.state.write().engine = new;
+        Ok(())
     }
 
     /// IDs of the members that were removed.

@@ -8,7 +8,7 @@ use kvorum_proto::etcdserverpb::cluster_server::Cluster;
 use kvorum_proto::etcdserverpb::{
     Member as WireMember, MemberAddRequest, MemberAddResponse, MemberListRequest,
     MemberListResponse, MemberPromoteRequest, MemberPromoteResponse, MemberRemoveRequest,
-    MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse, ResponseHeader,
+    MemberRemoveResponse, MemberUpdateRequest, MemberUpdateResponse,
 };
 use std::collections::HashMap;
 use tonic::{Request, Response, Status};
@@ -59,10 +59,6 @@ impl Api {
             self.linearize().await?;
         }
         Ok(list(&self.member))
-    }
-
-    fn now(&self) -> Option<ResponseHeader> {
-        Some(self.header(self.member.store().revision()))
     }
 }
 

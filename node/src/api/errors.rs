@@ -56,6 +56,18 @@ errors! {
     stopped: Unavailable, "etcdserver: server stopped";
     /// Time ran out.
     timed_out: Unavailable, "etcdserver: request timed out";
+    /// A streamed range sorted other than by key.
+    stream_sorted: Unimplemented, "RangeStream does not support custom sort orders";
+    /// A streamed range with revision filters.
+    stream_filtered: Unimplemented, "RangeStream does not support revision filters";
+    /// The corruption alarm is on.
+    corrupt: DataLoss, "etcdserver: corrupt cluster";
+    /// Not `major.minor` or `major.minor.patch`.
+    wrong_downgrade_format: InvalidArgument, "etcdserver: wrong downgrade target version format";
+    /// Not one minor version below the cluster's.
+    invalid_downgrade_target: InvalidArgument, "etcdserver: invalid downgrade target version";
+    /// See [`Rejection::DowngradeInProgress`].
+    downgrade_in_progress: FailedPrecondition, "etcdserver: cluster has a downgrade job in progress";
     /// A member's peer URLs that are none.
     bad_member_urls: InvalidArgument, "etcdserver: given member URLs are invalid";
     /// See [`Refusal::NotFound`].
@@ -128,6 +140,7 @@ pub fn from_rejection(rejection: Rejection) -> Status {
         Rejection::LeaseNotFound => lease_not_found(),
         Rejection::LeaseExists => lease_exists(),
         Rejection::LeaseTtlTooLarge => lease_ttl_too_large(),
+        Rejection::DowngradeInProgress => downgrade_in_progress(),
         Rejection::Unknown => {
             Status::unimplemented("a member of the cluster is too old for this request")
         }

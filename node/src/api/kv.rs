@@ -1,16 +1,17 @@
 //! The KV service.
 
-use super::{Api, check, errors};
+use super::{Api, check, errors, range_stream};
 use crate::limits::UPKEEP_INTERVAL;
 use kvorum_mvcc::{Rejection, writes};
 use kvorum_proto::etcdserverpb::kv_server::Kv;
 use kvorum_proto::etcdserverpb::{
-    CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, PutRequest,
-    PutResponse, RangeRequest, RangeResponse, RangeStreamResponse, RequestOp, TxnRequest,
-    TxnResponse, request_op,
+    AlarmType, CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
+    PutRequest, PutResponse, RangeRequest, RangeResponse, RangeStreamResponse, RequestOp,
+    TxnRequest, TxnResponse, request_op,
 };
 use kvorum_proto::log::{Command, Reply, command, reply};
 use prost::Message;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 /// Ranges longer than this are read on a thread of their own.
@@ -19,6 +20,9 @@ const QUICK_RANGE: i64 = 1000;
 impl Api {
     /// Has a command applied; a refusal becomes etcd's error.
     pub(crate) async fn propose(&self, op: command::Op) -> Result<reply::Op, Status> {
+        if !matches!(op, command::Op::Alarm(_) | command::Op::Downgrade(_)) {
+            self.refuse_corrupt()?;
+        }
         let command = Command { op: Some(op) };
         if command.encoded_len() > self.member.limits().bytes {
             return Err(errors::request_too_large());
@@ -42,18 +46,25 @@ impl Api {
     /// and what makes room are never refused.
     #[allow(clippy::result_large_err, reason = "tonic's own error")]
     pub(crate) fn check_quota(&self, more: usize) -> Result<(), Status> {
-        let quota = self.member.limits().quota;
         let more = i64::try_from(more).unwrap_or(i64::MAX);
-        if quota > 0
-            && self
-                .member
-                .store()
-                .summary()
-                .live_bytes
-                .saturating_add(more)
-                > quota
-        {
+        if self.over_quota(more) || self.member.store().has_alarm(AlarmType::Nospace) {
             return Err(errors::no_space());
+        }
+        Ok(())
+    }
+
+    /// Whether the store would be over its quota with so many bytes more.
+    pub(crate) fn over_quota(&self, more: i64) -> bool {
+        let quota = self.member.limits().quota;
+        let live = self.member.store().summary().live_bytes;
+        quota > 0 && live.saturating_add(more) > quota
+    }
+
+    /// Refuses changes while a member is known to be corrupt.
+    #[allow(clippy::result_large_err, reason = "tonic's own error")]
+    fn refuse_corrupt(&self) -> Result<(), Status> {
+        if self.member.store().has_alarm(AlarmType::Corrupt) {
+            return Err(errors::corrupt());
         }
         Ok(())
     }
@@ -116,13 +127,13 @@ fn serializable(request: &TxnRequest) -> bool {
         })
 }
 
-fn mismatched() -> Status {
+pub(super) fn mismatched() -> Status {
     Status::internal("an applied command gave another command's reply")
 }
 
 #[tonic::async_trait]
 impl Kv for Api {
-    type RangeStreamStream = tokio_stream::Empty<Result<RangeStreamResponse, Status>>;
+    type RangeStreamStream = ReceiverStream<Result<RangeStreamResponse, Status>>;
 
     async fn range(
         &self,
@@ -141,9 +152,16 @@ impl Kv for Api {
 
     async fn range_stream(
         &self,
-        _request: Request<RangeRequest>,
+        request: Request<RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        Err(errors::unimplemented("RangeStream"))
+        let request = request.into_inner();
+        check::range(&request)?;
+        range_stream::check(&request)?;
+        if !request.serializable {
+            self.refuse_learner()?;
+            self.linearize().await?;
+        }
+        Ok(Response::new(range_stream::start(self.clone(), request)))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {

@@ -1,8 +1,11 @@
-//! The Maintenance service: status and alarms. The rest follows.
+//! The Maintenance service.
 
-use super::{Api, ETCD_CLUSTER_VERSION, ETCD_VERSION, errors};
+use super::kv::mismatched;
+use super::{Api, ETCD_CLUSTER_VERSION, ETCD_DOWNGRADE_VERSION, ETCD_VERSION, errors};
 use crate::consensus::transfer::MoveError;
+use kvorum_mvcc::Store;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
+use kvorum_proto::etcdserverpb::downgrade_request::DowngradeAction;
 use kvorum_proto::etcdserverpb::maintenance_server::Maintenance;
 use kvorum_proto::etcdserverpb::{
     AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse,
@@ -10,19 +13,51 @@ use kvorum_proto::etcdserverpb::{
     HashResponse, MoveLeaderRequest, MoveLeaderResponse, SnapshotRequest, SnapshotResponse,
     StatusRequest, StatusResponse,
 };
+use kvorum_proto::log::{command, reply};
+use kvorum_storage::engine;
 use tonic::{Request, Response, Status};
 
 impl Api {
-    /// This member's alarms. Space is judged anew each time: the alarm ends by
-    /// itself once there is room again.
+    /// The alarms that are on: those that were raised, and this member's space.
+    /// Space is judged anew each time: that alarm ends by itself once there is room again.
     fn alarms(&self) -> Vec<AlarmMember> {
-        if self.check_quota(0).is_ok() {
-            return Vec::new();
-        }
-        vec![AlarmMember {
+        let mut alarms = self.member.store().alarms();
+        let space = AlarmMember {
             member_id: self.member.id(),
             alarm: AlarmType::Nospace.into(),
-        }]
+        };
+        if self.over_quota(0) && !alarms.contains(&space) {
+            alarms.push(space);
+        }
+        alarms
+    }
+
+    /// Runs what reads the whole store where blocking is fine.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, kvorum_mvcc::Error> + Send + 'static,
+    ) -> Result<T, Status> {
+        let store = self.member.store().clone();
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .map_err(|e| Status::internal(e.to_string()))?
+            .map_err(|e| errors::from_read(&e))
+    }
+
+    async fn announce(&self, target: String) -> Result<(), Status> {
+        let downgrade = kvorum_proto::log::Downgrade { target };
+        self.propose(command::Op::Downgrade(downgrade)).await?;
+        Ok(())
+    }
+}
+
+/// `major.minor` of a downgrade's target, as etcd takes it.
+#[allow(clippy::result_large_err, reason = "tonic's own error")]
+fn downgrade_target(text: &str) -> Result<(u64, u64), Status> {
+    let parts: Option<Vec<u64>> = text.split('.').map(|p| p.parse().ok()).collect();
+    match parts.as_deref() {
+        Some([major, minor] | [major, minor, _]) => Ok((*major, *minor)),
+        _ => Err(errors::wrong_downgrade_format()),
     }
 }
 
@@ -35,18 +70,21 @@ impl Maintenance for Api {
         request: Request<AlarmRequest>,
     ) -> Result<Response<AlarmResponse>, Status> {
         let request = request.into_inner();
-        match request.action() {
-            AlarmAction::Get => {}
-            AlarmAction::Activate => return Err(errors::unimplemented("Activating an alarm")),
-            AlarmAction::Deactivate => return Err(errors::unimplemented("Deactivating an alarm")),
+        if request.action() == AlarmAction::Get {
+            let wanted = request.alarm();
+            let mut alarms = self.alarms();
+            alarms.retain(|a| wanted == AlarmType::None || a.alarm() == wanted);
+            return Ok(Response::new(AlarmResponse {
+                header: self.now(),
+                alarms,
+            }));
         }
-        let wanted = request.alarm();
-        let mut alarms = self.alarms();
-        alarms.retain(|a| wanted == AlarmType::None || a.alarm() == wanted);
-        Ok(Response::new(AlarmResponse {
-            header: Some(self.header(self.member.store().revision())),
-            alarms,
-        }))
+        let reply::Op::Alarm(mut response) = self.propose(command::Op::Alarm(request)).await?
+        else {
+            return Err(mismatched());
+        };
+        self.complete(&mut response.header);
+        Ok(Response::new(response))
     }
 
     async fn status(
@@ -55,6 +93,7 @@ impl Maintenance for Api {
     ) -> Result<Response<StatusResponse>, Status> {
         let status = self.member.consensus().status();
         let store = self.member.store().summary();
+        let downgrade = self.member.store().downgrade();
         let mut errors: Vec<String> = Vec::new();
         if status.leader.is_none() {
             errors.push(super::errors::no_leader().message().to_owned());
@@ -80,26 +119,56 @@ impl Maintenance for Api {
             is_learner: self.member.consensus().is_learner(),
             storage_version: ETCD_CLUSTER_VERSION.to_owned(),
             db_size_quota: self.member.limits().quota.max(0),
-            downgrade_info: Some(DowngradeInfo::default()),
+            downgrade_info: Some(DowngradeInfo {
+                enabled: downgrade.is_some(),
+                target_version: downgrade.unwrap_or_default(),
+            }),
         }))
     }
 
+    // Readers and writers go on meanwhile; space is reused without it, this returns it
+    // to the file system.
     async fn defragment(
         &self,
         _request: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
-        Err(errors::unimplemented("Defragment"))
+        let (dir, sync) = self.member.engine_dir();
+        // A received snapshot makes a new file as well.
+        let _one = self.member.receiving().lock().await;
+        self.blocking(move |store| {
+            store.flush()?;
+            store.rewrite(|old| engine::rewrite(&dir, sync, old))?;
+            Ok(())
+        })
+        .await?;
+        Ok(Response::new(DefragmentResponse { header: self.now() }))
     }
 
     async fn hash(&self, _request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        Err(errors::unimplemented("Hash"))
+        let hash = self
+            .blocking(|store| {
+                store.flush()?;
+                Ok(store.hash_all()?)
+            })
+            .await?;
+        Ok(Response::new(HashResponse {
+            header: self.now(),
+            hash,
+        }))
     }
 
     async fn hash_kv(
         &self,
-        _request: Request<HashKvRequest>,
+        request: Request<HashKvRequest>,
     ) -> Result<Response<HashKvResponse>, Status> {
-        Err(errors::unimplemented("HashKV"))
+        let revision = request.into_inner().revision;
+        let hash = self.blocking(move |store| store.hash_kv(revision)).await?;
+        Ok(Response::new(HashKvResponse {
+            header: Some(self.header(hash.current)),
+            hash: hash.hash,
+            compact_revision: hash.compacted,
+            hash_revision: hash.revision,
+        }))
     }
 
     async fn snapshot(
@@ -129,8 +198,31 @@ impl Maintenance for Api {
 
     async fn downgrade(
         &self,
-        _request: Request<DowngradeRequest>,
+        request: Request<DowngradeRequest>,
     ) -> Result<Response<DowngradeResponse>, Status> {
-        Err(errors::unimplemented("Downgrade"))
+        let request = request.into_inner();
+        let action = DowngradeAction::try_from(request.action);
+        match action {
+            Ok(DowngradeAction::Validate | DowngradeAction::Enable) => {
+                self.linearize().await?;
+                let target = downgrade_target(&request.version)?;
+                if self.member.store().downgrade().is_some() {
+                    return Err(errors::downgrade_in_progress());
+                }
+                if target != ETCD_DOWNGRADE_VERSION {
+                    return Err(errors::invalid_downgrade_target());
+                }
+                if action == Ok(DowngradeAction::Enable) {
+                    self.announce(format!("{}.{}.0", target.0, target.1))
+                        .await?;
+                }
+            }
+            Ok(DowngradeAction::Cancel) => self.announce(String::new()).await?,
+            Err(_) => return Err(Status::unknown("unknown downgrade action")),
+        }
+        Ok(Response::new(DowngradeResponse {
+            header: self.now(),
+            version: ETCD_CLUSTER_VERSION.trim_end_matches(".0").to_owned(),
+        }))
     }
 }

@@ -132,6 +132,7 @@ fn number(table: Table) -> u32 {
         Table::Meta => 1,
         Table::Lease => 2,
         Table::Member => 3,
+        Table::Alarm => 4,
     }
 }
 

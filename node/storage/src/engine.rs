@@ -15,11 +15,13 @@ use redb::{
 };
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
 const LEASES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("leases");
 const MEMBERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("members");
+const ALARMS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("alarms");
 
 const CURRENT: &str = "CURRENT";
 
@@ -28,6 +30,7 @@ fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static 
         Table::Meta => META,
         Table::Lease => LEASES,
         Table::Member => MEMBERS,
+        Table::Alarm => ALARMS,
     }
 }
 
@@ -98,6 +101,18 @@ pub fn adopt(dir: &Path, engine: &DiskEngine) -> io::Result<()> {
     replace_file(&disk, &dir.join(CURRENT), name.as_bytes())?;
     // The old file may still be read; its name goes now, its bytes with the last reader.
     remove_others(dir, &name)
+}
+
+/// Copies an engine into a new file, without the old one's gaps, and makes that the
+/// current one.
+///
+/// # Errors
+/// If the file system fails; the old one then stays.
+pub fn rewrite(dir: &Path, sync: bool, old: &dyn Engine) -> io::Result<Arc<dyn Engine>> {
+    let new = prepare(dir, sync)?;
+    kvorum_mvcc::engine::copy(old, &new)?;
+    adopt(dir, &new)?;
+    Ok(Arc::new(new))
 }
 
 fn file_name(number: u64) -> String {

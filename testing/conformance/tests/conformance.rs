@@ -62,5 +62,11 @@ cases! {
     lease: granting_gives_an_id, a_short_ttl_is_raised, revoking_deletes_the_keys,
         revoking_nothing_keeps_the_revision, keys_move_between_leases, time_to_live_is_told,
         leases_are_kept_alive, leases_end;
+    maintenance: alarms_are_raised_and_cleared, the_space_alarm_refuses_what_grows,
+        the_corruption_alarm_refuses_changes, hashes_belong_to_a_revision,
+        defragmenting_keeps_everything, downgrades_are_announced_and_called_off,
+        strangers_cannot_lead;
+    streaming: pieces_add_up_to_the_range, counting_takes_one_message,
+        sorting_and_filters_are_left_to_range;
     server: the_member_is_listed, status_is_told, no_alarm_is_on, insisting_on_a_leader_is_served;
 }
