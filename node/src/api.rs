@@ -2,11 +2,15 @@
 
 pub mod check;
 pub mod cluster;
+pub mod election;
 pub mod errors;
+pub mod health;
 pub mod kv;
 pub mod lease;
+pub mod lock;
 pub mod maintenance;
 pub mod range_stream;
+mod queue;
 pub mod watch;
 
 use crate::member::Member;

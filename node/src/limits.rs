@@ -74,6 +74,10 @@ pub const RANGE_STREAM_FIRST: i64 = 10;
 pub const RANGE_STREAM_AHEAD: usize = 2;
 /// Watchers on one stream.
 pub const WATCHERS_PER_STREAM_MAX: usize = 100_000;
+/// How often those who watch a member's health are told of a change.
+pub const HEALTH_INTERVAL: Duration = Duration::from_millis(200);
+/// TTL in seconds of the lease that a lock or a candidacy without one gets (etcd's number).
+pub const SESSION_TTL: i64 = 60;
 
 /// Longest wait for connections to end on the way out.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);

@@ -17,6 +17,9 @@ use kvorum_proto::etcdserverpb::kv_server::KvServer;
 use kvorum_proto::etcdserverpb::lease_server::LeaseServer;
 use kvorum_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use kvorum_proto::etcdserverpb::watch_server::WatchServer;
+use kvorum_proto::health::health_server::HealthServer;
+use kvorum_proto::v3electionpb::election_server::ElectionServer;
+use kvorum_proto::v3lockpb::lock_server::LockServer;
 use std::io;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
@@ -52,7 +55,10 @@ pub fn client_router(member: &Arc<Member>, metrics: &Metrics) -> Router {
         )
         .add_service(LeaseServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
-        .add_service(MaintenanceServer::new(api));
+        .add_service(MaintenanceServer::new(api.clone()))
+        .add_service(HealthServer::new(api.clone()))
+        .add_service(LockServer::new(api.clone()))
+        .add_service(ElectionServer::new(api));
     let counted = metrics.clone();
     routes
         .routes()

@@ -35,6 +35,18 @@ package! {
     authpb, "authpb"
 }
 package! {
+    /// etcd's lock service.
+    v3lockpb, "v3lockpb"
+}
+package! {
+    /// etcd's election service.
+    v3electionpb, "v3electionpb"
+}
+package! {
+    /// gRPC's health checking protocol.
+    health, "grpc.health.v1"
+}
+package! {
     /// kvorum's member admin API, spoken on the peer port.
     admin, "kvorum.admin.v1"
 }

@@ -94,6 +94,16 @@ errors! {
     transfer_timed_out: Unavailable, "etcdserver: request timed out, leader transfer took too long";
     /// A learner serves only little.
     not_for_learner: FailedPrecondition, "etcdserver: rpc not supported for learner";
+    /// The health of a service that there is not.
+    unknown_service: NotFound, "unknown service";
+    /// The lease of a waiting lock ended.
+    session_expired: Unknown, "mutex: session is expired";
+    /// Nobody was elected.
+    nobody_elected: Unknown, "election: no leader";
+    /// Only the elected may do that.
+    not_elected: Unknown, "election: not leader";
+    /// A request of the elected that does not say which key makes them that.
+    missing_leader: Unknown, "\"leader\" field must be provided";
 }
 
 /// A call that is not built yet.
@@ -144,6 +154,16 @@ pub fn from_rejection(rejection: Rejection) -> Status {
         Rejection::Unknown => {
             Status::unimplemented("a member of the cluster is too old for this request")
         }
+    }
+}
+
+/// A failure within locking or electing: etcd keeps the text only. What can be
+/// tried again stays as it is.
+#[must_use]
+pub fn relayed(status: Status) -> Status {
+    match status.code() {
+        Code::Unavailable => status,
+        _ => Status::unknown(status.message()),
     }
 }
 

@@ -11,10 +11,13 @@
 )]
 
 pub mod compaction;
+pub mod election;
 pub mod errors;
+pub mod health;
 pub mod kv;
 pub mod lease;
 pub mod maintenance;
+pub mod lock;
 pub mod server;
 pub mod sorting;
 pub mod streaming;

@@ -68,5 +68,12 @@ cases! {
         strangers_cannot_lead;
     streaming: pieces_add_up_to_the_range, counting_takes_one_message,
         sorting_and_filters_are_left_to_range;
+    health: the_server_is_healthy, an_unknown_service_is_told, health_is_watched;
+    lock: a_lock_has_a_key, a_session_may_lock_again, the_next_one_gets_the_lock, locks_go_in_order,
+        a_lock_ends_with_its_lease, an_abandoned_wait_leaves_no_key, a_lost_lease_ends_the_wait,
+        a_wrong_lease_cannot_lock, unlocking_nothing_is_fine;
+    election: the_first_candidate_leads, a_leader_may_campaign_again, nobody_leads_at_first,
+        only_the_leader_proclaims, resigning_makes_room, a_leader_key_is_needed, leaders_are_observed,
+        an_abandoned_candidacy_ends;
     server: the_member_is_listed, status_is_told, no_alarm_is_on, insisting_on_a_leader_is_served;
 }

@@ -34,5 +34,8 @@ cases! {
     txn: a_branch_is_one_revision, an_impossible_read_writes_nothing;
     compaction: the_compacted_past_is_gone;
     watch: changes_come_in_order, the_past_is_replayed, progress_is_told_when_asked;
+    health: the_server_is_healthy;
+    lock: the_next_one_gets_the_lock, an_abandoned_wait_leaves_no_key, a_lost_lease_ends_the_wait;
+    election: resigning_makes_room, leaders_are_observed;
     lease: revoking_deletes_the_keys, time_to_live_is_told, leases_are_kept_alive, leases_end;
 }

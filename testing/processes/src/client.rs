@@ -2,6 +2,7 @@
 
 use crate::limits::{POLL, REQUEST_TIMEOUT};
 use kvorum_proto::admin::admin_client::AdminClient;
+use kvorum_proto::etcdserverpb::auth_client::AuthClient;
 use kvorum_proto::etcdserverpb::cluster_client::ClusterClient;
 use kvorum_proto::etcdserverpb::kv_client::KvClient;
 use kvorum_proto::etcdserverpb::lease_client::LeaseClient;
@@ -11,6 +12,9 @@ use kvorum_proto::etcdserverpb::{
     DeleteRangeRequest, PutRequest, PutResponse, RangeRequest, RangeResponse, StatusRequest,
     StatusResponse,
 };
+use kvorum_proto::health::health_client::HealthClient;
+use kvorum_proto::v3electionpb::election_client::ElectionClient;
+use kvorum_proto::v3lockpb::lock_client::LockClient;
 use std::time::{Duration, Instant};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
@@ -20,6 +24,8 @@ use tonic::transport::{Channel, Endpoint};
 pub struct Client {
     /// The connection, for services that have no short form here.
     pub channel: Channel,
+    /// Where it leads to, `host:port`.
+    pub endpoint: String,
 }
 
 impl Client {
@@ -29,14 +35,17 @@ impl Client {
     /// If the endpoint is not `host:port`.
     #[must_use]
     pub fn new(endpoint: &str) -> Self {
-        let endpoint = Endpoint::from_shared(format!("http://{endpoint}"));
-        let endpoint = endpoint.unwrap_or_else(|e| panic!("not an endpoint: {e}"));
-        let channel = endpoint
+        let target = Endpoint::from_shared(format!("http://{endpoint}"));
+        let target = target.unwrap_or_else(|e| panic!("not an endpoint: {e}"));
+        let channel = target
             .connect_timeout(Duration::from_secs(2))
             .timeout(REQUEST_TIMEOUT)
             .tcp_nodelay(true)
             .connect_lazy();
-        Self { channel }
+        Self {
+            channel,
+            endpoint: endpoint.to_owned(),
+        }
     }
 
     /// The KV service.
@@ -67,6 +76,30 @@ impl Client {
     #[must_use]
     pub fn maintenance(&self) -> MaintenanceClient<Channel> {
         MaintenanceClient::new(self.channel.clone())
+    }
+
+    /// The Auth service.
+    #[must_use]
+    pub fn auth(&self) -> AuthClient<Channel> {
+        AuthClient::new(self.channel.clone())
+    }
+
+    /// The Lock service.
+    #[must_use]
+    pub fn lock(&self) -> LockClient<Channel> {
+        LockClient::new(self.channel.clone())
+    }
+
+    /// The Election service.
+    #[must_use]
+    pub fn election(&self) -> ElectionClient<Channel> {
+        ElectionClient::new(self.channel.clone())
+    }
+
+    /// The Health service.
+    #[must_use]
+    pub fn health(&self) -> HealthClient<Channel> {
+        HealthClient::new(self.channel.clone())
     }
 
     /// kvorum's admin service (on the peer port).
