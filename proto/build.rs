@@ -1,5 +1,8 @@
 //! Compiles the .proto files in pure Rust: a fresh machine needs no protoc.
 
+use prost::Message;
+use std::path::PathBuf;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
         "etcd/rpc.proto",
@@ -16,6 +19,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(files, ["proto"])?;
     // Without the feature only the messages remain, for crates that do no I/O.
     let grpc = std::env::var_os("CARGO_FEATURE_GRPC").is_some();
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .build_client(grpc)
         .build_server(grpc)

@@ -136,6 +136,10 @@ pub struct Args {
     )]
     pub watch_progress_notify_interval: String,
 
+    /// Serve every call as JSON too, under /v3/.
+    #[arg(long, env = "ETCD_ENABLE_GRPC_GATEWAY", num_args = 0..=1, default_missing_value = "true", default_value_t = true, action = ArgAction::Set)]
+    pub enable_grpc_gateway: bool,
+
     /// Do not wait for the disk. Loses data on a power cut: for tests of other programs only.
     #[arg(long, env = "ETCD_UNSAFE_NO_FSYNC", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set)]
     pub unsafe_no_fsync: bool,

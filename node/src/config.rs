@@ -74,6 +74,8 @@ pub struct Config {
     pub snapshot_count: u64,
     /// What is compacted by itself.
     pub auto_compaction: AutoCompaction,
+    /// Serve JSON beside gRPC.
+    pub gateway: bool,
     /// Wait for the disk.
     pub sync: bool,
 }
@@ -249,6 +251,7 @@ impl Config {
                 args.auto_compaction_mode,
                 &args.auto_compaction_retention,
             )?,
+            gateway: args.enable_grpc_gateway,
             sync: !args.unsafe_no_fsync,
         })
     }

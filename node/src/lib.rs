@@ -7,6 +7,7 @@ pub mod bootstrap;
 pub mod config;
 pub mod consensus;
 pub mod faultpoint;
+pub mod gateway;
 pub mod http;
 pub mod lessor;
 pub mod limits;

@@ -176,7 +176,7 @@ async fn start_serving(
         let listener = serve::listen(address).await?;
         tokio::spawn(serve::peers(listener, member.clone(), peers.clone()));
     }
-    let clients = serve::client_router(member, metrics);
+    let clients = serve::client_router(member, metrics, config.gateway)?;
     for address in &config.listen_client {
         let listener = serve::listen(address).await?;
         tokio::spawn(serve::http(listener, clients.clone(), serving.clone()));

@@ -5,7 +5,7 @@ use crate::api::{Api, wants_leader};
 use crate::limits::{CLIENT_STREAMS_MAX, GRPC_OVERHEAD_BYTES, PREFACE_TIMEOUT};
 use crate::member::Member;
 use crate::metrics::Metrics;
-use crate::{http as pages, peer};
+use crate::{gateway, http as pages, peer};
 use axum::Router;
 use axum::extract::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -36,8 +36,15 @@ pub struct Serving {
     pub connections: TaskTracker,
 }
 
-/// The client port's services: gRPC, and the pages over HTTP/1.
-pub fn client_router(member: &Arc<Member>, metrics: &Metrics) -> Router {
+/// The client port's services: gRPC, the same as JSON if wanted, and the pages over HTTP/1.
+///
+/// # Errors
+/// If the JSON gateway has a path for a call that there is not.
+pub fn client_router(
+    member: &Arc<Member>,
+    metrics: &Metrics,
+    with_gateway: bool,
+) -> anyhow::Result<Router> {
     let api = Api::new(member.clone());
     let max = member.limits().bytes + GRPC_OVERHEAD_BYTES;
     let guard = api.clone();
@@ -60,7 +67,7 @@ pub fn client_router(member: &Arc<Member>, metrics: &Metrics) -> Router {
         .add_service(LockServer::new(api.clone()))
         .add_service(ElectionServer::new(api));
     let counted = metrics.clone();
-    routes
+    let grpc = routes
         .routes()
         .into_axum_router()
         .layer(axum::middleware::from_fn(
@@ -68,8 +75,14 @@ pub fn client_router(member: &Arc<Member>, metrics: &Metrics) -> Router {
                 let (guard, counted) = (guard.clone(), counted.clone());
                 async move { guarded(guard, counted, request, next).await }
             },
-        ))
-        .merge(pages::router(member.clone(), metrics.clone()))
+        ));
+    let mut router = grpc
+        .clone()
+        .merge(pages::router(member.clone(), metrics.clone()));
+    if with_gateway {
+        router = router.merge(gateway::router(grpc, max)?);
+    }
+    Ok(router)
 }
 
 /// Refuses calls that want a leader where there is none, and counts answers.

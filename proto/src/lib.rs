@@ -3,6 +3,10 @@
 //! Everything here is generated from `proto/*.proto` at build time; those files
 //! carry the documentation. Byte fields are [`bytes::Bytes`].
 
+/// What the .proto files say, as a `google.protobuf.FileDescriptorSet`: for whoever maps
+/// messages to something else than the wire.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// A module for the code that was generated for a package.
 macro_rules! package {
     ($(#[$doc:meta])* $module:ident, $package:literal) => {

@@ -35,7 +35,7 @@ impl Watch for Api {
     }
 }
 
-/// Serves one stream until the client closes it.
+/// Serves one stream until the client is gone.
 async fn serve(
     api: &Api,
     mut requests: Streaming<WatchRequest>,
@@ -48,11 +48,14 @@ async fn serve(
     let election = consensus.timing().etcd_election;
     let mut tick = tokio::time::interval(election.max(std::time::Duration::from_millis(100)));
     let mut leader_seen = Instant::now();
+    // Who has no more to ask may still listen.
+    let mut asking = true;
     loop {
         tokio::select! {
-            request = requests.next() => match request {
+            request = requests.next(), if asking => match request {
                 Some(Ok(request)) => handle(api, &mut session, request, out).await?,
-                Some(Err(_)) | None => return Ok(()),
+                Some(Err(_)) => return Ok(()),
+                None => asking = false,
             },
             changed = progress.changed() => {
                 changed.map_err(|_| errors::stopped())?;

@@ -13,7 +13,9 @@
 pub mod compaction;
 pub mod election;
 pub mod errors;
+pub mod gateway;
 pub mod health;
+pub mod http;
 pub mod kv;
 pub mod lease;
 pub mod maintenance;

@@ -75,5 +75,7 @@ cases! {
     election: the_first_candidate_leads, a_leader_may_campaign_again, nobody_leads_at_first,
         only_the_leader_proclaims, resigning_makes_room, a_leader_key_is_needed, leaders_are_observed,
         an_abandoned_candidacy_ends;
+    gateway: keys_are_put_and_read, transactions_work, errors_have_codes, what_cannot_be_read_is_refused, other_methods_are_refused,
+        leases_are_kept_alive, changes_are_watched, other_services_are_there;
     server: the_member_is_listed, status_is_told, no_alarm_is_on, insisting_on_a_leader_is_served;
 }
