@@ -9,8 +9,8 @@ pub mod kv;
 pub mod lease;
 pub mod lock;
 pub mod maintenance;
-pub mod range_stream;
 mod queue;
+pub mod range_stream;
 pub mod watch;
 
 use crate::member::Member;
