@@ -1,5 +1,7 @@
 //! The command line: etcd's flags, each also as `ETCD_<FLAG>`, and a few of ours.
 
+pub mod tls;
+
 use clap::{ArgAction, Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -151,6 +153,10 @@ pub struct Args {
     /// Log lines as text or JSON.
     #[arg(long, env = "KVORUM_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+
+    /// Certificates.
+    #[command(flatten)]
+    pub tls: tls::TlsArgs,
 
     /// Check the flags, print what they come to, and end.
     #[arg(long)]

@@ -4,11 +4,13 @@ use crate::config::Start;
 use crate::consensus::types::{MemberId, Node};
 use crate::limits::{LOOKUP_TIMEOUT, NO_LEADER_PAUSE};
 use crate::peer::{Context, link};
+use crate::tls::Tls;
 use kvorum_proto::peer::{Directory, Purpose, Refusal};
 use kvorum_storage::disk::Disk;
 use kvorum_storage::identity::{self, Identity};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Why this member must not start.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,7 @@ pub async fn identify(
     disk: &dyn Disk,
     dir: &Path,
     start: &Start,
+    tls: Option<&Arc<Tls>>,
 ) -> Result<(Identity, bool), Error> {
     let io = |e: std::io::Error| Error::Io {
         dir: dir.display().to_string(),
@@ -115,18 +118,22 @@ pub async fn identify(
             member_id,
             ..
         } => (*cluster_id, *member_id),
-        Start::Existing { own, others } => look_up(own, others).await?,
+        Start::Existing { own, others } => look_up(own, others, tls).await?,
     };
     Ok((identity::create(disk, dir, cluster, member)?, true))
 }
 
 /// Asks the members of a cluster, until one answers, under which ID this member was added to it.
-async fn look_up(own: &[String], others: &[String]) -> Result<(u64, MemberId), Error> {
+async fn look_up(
+    own: &[String],
+    others: &[String],
+    tls: Option<&Arc<Tls>>,
+) -> Result<(u64, MemberId), Error> {
     let until = tokio::time::Instant::now() + LOOKUP_TIMEOUT;
     loop {
         let mut reasons = Vec::new();
         for url in others {
-            match link::look_up(url).await {
+            match link::look_up(url, tls).await {
                 Ok(directory) => return find_self(directory, own),
                 Err(error) => reasons.push(format!("{url}: {error}")),
             }
@@ -214,12 +221,12 @@ mod tests {
     async fn a_directory_stays_whose_it_was_first() {
         let disk = SimDisk::new();
         let dir = Path::new("/kvorum-no-such-directory");
-        let (made, new) = identify(&disk, dir, &join(7, 1)).await.unwrap();
+        let (made, new) = identify(&disk, dir, &join(7, 1), None).await.unwrap();
         assert!(new);
-        let (again, new) = identify(&disk, dir, &join(7, 1)).await.unwrap();
+        let (again, new) = identify(&disk, dir, &join(7, 1), None).await.unwrap();
         assert_eq!((again, new), (made, false));
         for other in [join(7, 2), join(8, 1)] {
-            let error = identify(&disk, dir, &other).await.unwrap_err();
+            let error = identify(&disk, dir, &other, None).await.unwrap_err();
             assert!(
                 error.to_string().contains("belongs to member 1 of cluster"),
                 "{error}"
@@ -253,7 +260,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("member")).unwrap();
         let disk = kvorum_storage::disk::RealDisk { sync: false };
-        let error = identify(&disk, dir.path(), &join(7, 1)).await.unwrap_err();
+        let error = identify(&disk, dir.path(), &join(7, 1), None)
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::NotOurs { .. }), "{error}");
     }
 }

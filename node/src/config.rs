@@ -1,6 +1,7 @@
 //! What the flags come to, checked.
 
 mod founding;
+mod tls;
 
 use crate::args::{Args, CompactionMode};
 use crate::consensus::settings::Timing;
@@ -51,6 +52,15 @@ pub enum AutoCompaction {
     Revisions(i64),
 }
 
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    /// `host:port`
+    pub address: String,
+    /// With TLS.
+    pub tls: bool,
+}
+
 /// The checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -58,12 +68,16 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// How this member comes to its cluster.
     pub start: Start,
-    /// `host:port` to listen on for clients.
-    pub listen_client: Vec<String>,
-    /// `host:port` to listen on for peers.
-    pub listen_peer: Vec<String>,
-    /// `host:port` for metrics and health.
-    pub listen_metrics: Vec<String>,
+    /// Where to listen for clients.
+    pub listen_client: Vec<Listen>,
+    /// Where to listen for peers.
+    pub listen_peer: Vec<Listen>,
+    /// Where to serve metrics and health.
+    pub listen_metrics: Vec<Listen>,
+    /// Certificates towards clients.
+    pub client_tls: Option<crate::tls::Settings>,
+    /// Certificates towards peers.
+    pub peer_tls: Option<crate::tls::Settings>,
     /// What this member says of itself.
     pub attributes: Attributes,
     /// What requests may ask for.
@@ -100,16 +114,12 @@ fn wrong(flag: &'static str, reason: impl Into<String>) -> Wrong {
 fn urls(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
     let mut list = Vec::new();
     for url in text.split(',').map(str::trim).filter(|u| !u.is_empty()) {
-        if url.starts_with("https://") {
+        let known = ["http://", "https://"].into_iter();
+        let mut found = known.filter_map(|scheme| Some((scheme, url.strip_prefix(scheme)?)));
+        let Some((scheme, rest)) = found.next_back() else {
             return Err(wrong(
                 flag,
-                format!("{url}: TLS is not served by this version, use http://"),
-            ));
-        }
-        let Some(rest) = url.strip_prefix("http://") else {
-            return Err(wrong(
-                flag,
-                format!("{url}: must be of the form http://host:port"),
+                format!("{url}: must be of the form http://host:port or https://host:port"),
             ));
         };
         let rest = rest.trim_end_matches('/');
@@ -122,7 +132,7 @@ fn urls(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
                 format!("{url}: must be of the form http://host:port"),
             ));
         }
-        list.push(format!("http://{rest}"));
+        list.push(format!("{scheme}{rest}"));
     }
     if list.is_empty() {
         return Err(wrong(flag, "at least one URL is needed"));
@@ -130,12 +140,15 @@ fn urls(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
     Ok(list)
 }
 
-fn addresses(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
-    let urls = urls(flag, text)?;
-    Ok(urls
-        .iter()
-        .map(|u| u.trim_start_matches("http://").to_owned())
-        .collect())
+fn addresses(flag: &'static str, text: &str) -> Result<Vec<Listen>, Wrong> {
+    let listen = |url: &String| {
+        let (scheme, address) = url.split_once("://").unwrap_or(("", url));
+        Listen {
+            address: address.to_owned(),
+            tls: scheme == "https",
+        }
+    };
+    Ok(urls(flag, text)?.iter().map(listen).collect())
 }
 
 /// A duration as Go writes it: 10m, 1h30m, 500ms.
@@ -220,12 +233,16 @@ impl Config {
                 format!("{interval}: must be a duration such as 10m"),
             )
         })?;
+        let listen_client = addresses("listen-client-urls", &args.listen_client_urls)?;
+        let listen_peer = addresses("listen-peer-urls", &args.listen_peer_urls)?;
         let default_dir = || PathBuf::from(format!("{}.etcd", args.name));
         Ok(Self {
             data_dir: args.data_dir.clone().unwrap_or_else(default_dir),
             start,
-            listen_client: addresses("listen-client-urls", &args.listen_client_urls)?,
-            listen_peer: addresses("listen-peer-urls", &args.listen_peer_urls)?,
+            client_tls: tls::client(&args.tls, &listen_client)?,
+            peer_tls: tls::peer(&args.tls, &listen_peer)?,
+            listen_client,
+            listen_peer,
             listen_metrics: match &args.listen_metrics_urls {
                 Some(text) => addresses("listen-metrics-urls", text)?,
                 None => Vec::new(),
@@ -327,8 +344,11 @@ mod tests {
             (&["--listen-client-urls", "localhost:1"], "http://host:port"),
             (
                 &["--listen-client-urls", "https://localhost:1"],
-                "TLS is not served",
+                "needs --cert-file and --key-file",
             ),
+            (&["--cert-file", "x"], "--key-file"),
+            (&["--client-cert-auth"], "--trusted-ca-file"),
+            (&["--tls-min-version", "TLS1.0"], "must be TLS1.2 or TLS1.3"),
             (&["--election-timeout", "100"], "5 heartbeat intervals"),
             (&["--auto-compaction-retention", "soon"], "duration"),
             (

@@ -16,3 +16,5 @@ pub mod metrics;
 pub mod peer;
 pub mod run;
 pub mod serve;
+pub mod socket;
+pub mod tls;

@@ -81,6 +81,8 @@ pub const SESSION_TTL: i64 = 60;
 
 /// Longest wait for connections to end on the way out.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often certificates are looked at for a change.
+pub const TLS_FILES_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a new connection may take to say what it speaks.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -7,6 +7,7 @@ pub mod server;
 pub mod snapshot;
 
 use crate::consensus::types::{self, MemberId, Node};
+use crate::tls::Tls;
 use kvorum_mvcc::Store;
 use kvorum_storage::identity::Identity;
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ pub struct Context {
     pub contact: Contact,
     /// Bytes sent to peers, received from peers, and failures to send.
     pub traffic: Traffic,
+    /// Certificates towards peers, if there are any.
+    pub tls: Option<Arc<Tls>>,
     /// Cancelled once another member said that this one was removed.
     pub removed: CancellationToken,
 }

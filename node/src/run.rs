@@ -11,6 +11,7 @@ use crate::member::Member;
 use crate::metrics::Metrics;
 use crate::peer::{Contact, Context, Traffic};
 use crate::serve::{self, Serving};
+use crate::tls::{self, Tls};
 use anyhow::Context as _;
 use kvorum_mvcc::Store;
 use kvorum_proto::etcdserverpb::CompactionRequest;
@@ -68,11 +69,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Opens the data directory and puts the member together; nothing is served yet.
 async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Member>, Wal)> {
+    let tls = start_tls(config.peer_tls.as_ref())?;
     let disk = RealDisk { sync: config.sync };
     if !config.sync {
         tracing::warn!("Running without fsync: a power cut loses acknowledged writes");
     }
-    let (identity, fresh) = bootstrap::identify(&disk, &config.data_dir, &config.start).await?;
+    let (identity, fresh) =
+        bootstrap::identify(&disk, &config.data_dir, &config.start, tls.as_ref()).await?;
     tracing::info!(
         cluster = format!("{:016x}", identity.cluster_id),
         member = identity.member_id,
@@ -87,6 +90,7 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
         store: store.clone(),
         contact: Contact::new(),
         traffic: Traffic::default(),
+        tls,
         removed: CancellationToken::new(),
     });
     if context.is_removed() {
@@ -153,6 +157,16 @@ fn open(config: &Config, disk: RealDisk, metrics: &Metrics) -> anyhow::Result<(W
     Ok((wal, Arc::new(store)))
 }
 
+/// Reads certificates and keeps looking at them.
+fn start_tls(settings: Option<&tls::Settings>) -> anyhow::Result<Option<Arc<Tls>>> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let tls = Tls::new(settings.clone())?;
+    tokio::spawn(tls.clone().reload());
+    Ok(Some(tls))
+}
+
 /// What serves whom: peers must be served until the clients are.
 struct Servings {
     clients: Serving,
@@ -172,18 +186,19 @@ async fn start_serving(
         stop: member.stopping().clone(),
         connections: TaskTracker::new(),
     };
-    for address in &config.listen_peer {
-        let listener = serve::listen(address).await?;
+    let tls = start_tls(config.client_tls.as_ref())?;
+    for at in &config.listen_peer {
+        let listener = serve::listen(at, member.context().tls.as_ref()).await?;
         tokio::spawn(serve::peers(listener, member.clone(), peers.clone()));
     }
     let clients = serve::client_router(member, metrics, config.gateway)?;
-    for address in &config.listen_client {
-        let listener = serve::listen(address).await?;
+    for at in &config.listen_client {
+        let listener = serve::listen(at, tls.as_ref()).await?;
         tokio::spawn(serve::http(listener, clients.clone(), serving.clone()));
     }
     let pages = crate::http::router(member.clone(), metrics.clone());
-    for address in &config.listen_metrics {
-        let listener = serve::listen(address).await?;
+    for at in &config.listen_metrics {
+        let listener = serve::listen(at, tls.as_ref()).await?;
         tokio::spawn(serve::http(listener, pages.clone(), serving.clone()));
     }
     Ok(Servings {

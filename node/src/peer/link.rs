@@ -7,13 +7,15 @@
 use super::{Context, Traffic};
 use crate::consensus::types::{MemberId, Node};
 use crate::limits::{CONNECT_TIMEOUT, FRAME_BYTES_MAX};
+use crate::socket::{ReadSide, Socket, WriteSide};
+use crate::tls::Tls;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
 use kvorum_proto::peer::{Directory, Hello, Purpose, Refusal, Welcome};
 use prost::Message;
 use std::io;
+use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 /// First bytes of a peer connection; anything else on the port is HTTP.
@@ -30,9 +32,9 @@ pub struct Link {
 }
 
 /// From the peer.
-pub struct LinkReader(FramedRead<OwnedReadHalf, LengthDelimitedCodec>);
+pub struct LinkReader(FramedRead<ReadSide, LengthDelimitedCodec>);
 /// To the peer.
-pub struct LinkWriter(FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>);
+pub struct LinkWriter(FramedWrite<WriteSide, LengthDelimitedCodec>);
 
 fn codec() -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder()
@@ -105,25 +107,25 @@ impl LinkWriter {
     }
 }
 
-/// The host and port of a peer URL.
+/// The host and port of a peer URL, and whether TLS is spoken there.
 ///
 /// # Errors
-/// If it is not `http://host:port`.
-pub fn address(url: &str) -> io::Result<&str> {
-    url.strip_prefix("http://")
-        .map(|rest| rest.trim_end_matches('/'))
-        .ok_or_else(|| {
-            io::Error::other(format!(
-                "peer URL {url} is not of the form http://host:port"
-            ))
-        })
+/// If it is not `http://host:port` or `https://host:port`.
+pub fn address(url: &str) -> io::Result<(bool, &str)> {
+    let rest = |scheme| url.strip_prefix(scheme).map(|r| r.trim_end_matches('/'));
+    match (rest("https://"), rest("http://")) {
+        (Some(address), _) => Ok((true, address)),
+        (None, Some(address)) => Ok((false, address)),
+        (None, None) => Err(io::Error::other(format!(
+            "peer URL {url} is not of the form http(s)://host:port"
+        ))),
+    }
 }
 
 /// Wraps an accepted or dialled socket.
 #[must_use]
-pub fn wrap(socket: TcpStream) -> Link {
-    let _ = socket.set_nodelay(true);
-    let (reader, writer) = socket.into_split();
+pub fn wrap(socket: Socket) -> Link {
+    let (reader, writer) = socket.split();
     Link {
         reader: LinkReader(FramedRead::with_capacity(reader, codec(), 64 << 10)),
         writer: LinkWriter(FramedWrite::new(writer, codec())),
@@ -204,10 +206,10 @@ pub async fn dial(
 ///
 /// # Errors
 /// If it cannot be reached or does not tell.
-pub async fn look_up(url: &str) -> io::Result<Directory> {
+pub async fn look_up(url: &str, tls: Option<&Arc<Tls>>) -> io::Result<Directory> {
     let asking = async {
         let traffic = super::Traffic::default();
-        let mut link = connect(url).await?;
+        let mut link = connect(url, tls).await?;
         let hello = Hello {
             version: VERSION,
             purpose: Purpose::Lookup.into(),
@@ -225,8 +227,22 @@ pub async fn look_up(url: &str) -> io::Result<Directory> {
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-async fn connect(url: &str) -> io::Result<Link> {
-    let mut socket = TcpStream::connect(address(url)?).await?;
+async fn connect(url: &str, tls: Option<&Arc<Tls>>) -> io::Result<Link> {
+    let (secure, address) = address(url)?;
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    let mut socket = match (secure, tls) {
+        (false, _) => Socket::plain(socket),
+        (true, Some(tls)) => {
+            let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+            tls.connect(host, socket).await?
+        }
+        (true, None) => {
+            return Err(io::Error::other(format!(
+                "{url} speaks TLS, and this member has no --peer-cert-file"
+            )));
+        }
+    };
     tokio::io::AsyncWriteExt::write_all(&mut socket, PREFACE).await?;
     Ok(wrap(socket))
 }
@@ -238,7 +254,7 @@ async fn hello(
     purpose: Purpose,
     url: &str,
 ) -> io::Result<Result<Link, Welcome>> {
-    let mut link = connect(url).await?;
+    let mut link = connect(url, context.tls.as_ref()).await?;
     let hello = Hello {
         version: VERSION,
         cluster_id: context.identity.cluster_id,
@@ -371,7 +387,8 @@ mod tests {
 
     #[test]
     fn peer_urls_have_one_form() {
-        assert_eq!(address("http://a.b:2380/").unwrap(), "a.b:2380");
-        assert!(address("https://a:1").is_err());
+        assert_eq!(address("http://a.b:2380/").unwrap(), (false, "a.b:2380"));
+        assert_eq!(address("https://a:1").unwrap(), (true, "a:1"));
+        assert!(address("unix://a").is_err());
     }
 }

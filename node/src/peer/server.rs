@@ -6,20 +6,20 @@ use super::{Context, snapshot};
 use crate::consensus::types;
 use crate::limits::{CONNECT_TIMEOUT, PEER_CALLS_MAX};
 use crate::member::Member;
+use crate::socket::Socket;
 use futures::StreamExt;
 use kvorum_proto::peer::{Append, Call, CallReply, Directory, Hello, Purpose};
 use openraft::raft::StreamAppendError;
 use prost::Message;
 use std::io;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 
 /// Serves one connection whose preface has been read.
 ///
 /// # Errors
 /// If the connection breaks or the peer sends garbage.
-pub async fn serve(member: Arc<Member>, socket: TcpStream) -> io::Result<()> {
+pub async fn serve(member: Arc<Member>, socket: Socket) -> io::Result<()> {
     let mut link = link::wrap(socket);
     let context = member.context().clone();
     let hello = tokio::time::timeout(

@@ -48,6 +48,26 @@ impl Client {
         }
     }
 
+    /// The same over TLS; fails at once where the handshake does.
+    ///
+    /// # Errors
+    /// If no connection can be made.
+    pub async fn secure(
+        endpoint: &str,
+        tls: tonic::transport::ClientTlsConfig,
+    ) -> Result<Self, tonic::transport::Error> {
+        let channel = Endpoint::from_shared(format!("https://{endpoint}"))?
+            .tls_config(tls)?
+            .connect_timeout(Duration::from_secs(2))
+            .timeout(REQUEST_TIMEOUT)
+            .connect()
+            .await?;
+        Ok(Self {
+            channel,
+            endpoint: endpoint.to_owned(),
+        })
+    }
+
     /// The KV service.
     #[must_use]
     pub fn kv(&self) -> KvClient<Channel> {
