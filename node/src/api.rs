@@ -11,6 +11,7 @@ pub mod lock;
 pub mod maintenance;
 mod queue;
 pub mod range_stream;
+mod snapshot;
 pub mod watch;
 
 use crate::member::Member;

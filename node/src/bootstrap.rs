@@ -2,6 +2,7 @@
 
 use crate::config::Start;
 use crate::consensus::types::{MemberId, Node};
+use crate::exchange;
 use crate::limits::{LOOKUP_TIMEOUT, NO_LEADER_PAUSE};
 use crate::peer::{Context, link};
 use crate::tls::Tls;
@@ -48,6 +49,9 @@ pub enum Error {
     /// The cluster knows this member by another directory.
     #[error("{0}")]
     Bootstrapped(String),
+    /// What is there is an etcd's and cannot be taken over.
+    #[error(transparent)]
+    Import(#[from] exchange::Error),
     /// The cluster does not know this member.
     #[error(
         "the cluster has no member with the peer URLs {0}: add it first (MemberAdd, or `etcdctl member add`)"
@@ -77,6 +81,7 @@ pub async fn identify(
     dir: &Path,
     start: &Start,
     tls: Option<&Arc<Tls>>,
+    sync: bool,
 ) -> Result<(Identity, bool), Error> {
     let io = |e: std::io::Error| Error::Io {
         dir: dir.display().to_string(),
@@ -99,6 +104,12 @@ pub async fn identify(
             });
         }
         return Ok((found, false));
+    }
+    if !matches!(start, Start::Join { .. }) && exchange::is_restored(dir) {
+        let imported = exchange::import(dir, sync)?;
+        let (revision, records) = (imported.revision, imported.records);
+        tracing::info!(revision, records, "Took a restored snapshot over");
+        return Ok((imported.identity, true));
     }
     for name in ["wal", "db", "member"] {
         if dir.join(name).exists() {
@@ -221,12 +232,16 @@ mod tests {
     async fn a_directory_stays_whose_it_was_first() {
         let disk = SimDisk::new();
         let dir = Path::new("/kvorum-no-such-directory");
-        let (made, new) = identify(&disk, dir, &join(7, 1), None).await.unwrap();
+        let (made, new) = identify(&disk, dir, &join(7, 1), None, false)
+            .await
+            .unwrap();
         assert!(new);
-        let (again, new) = identify(&disk, dir, &join(7, 1), None).await.unwrap();
+        let (again, new) = identify(&disk, dir, &join(7, 1), None, false)
+            .await
+            .unwrap();
         assert_eq!((again, new), (made, false));
         for other in [join(7, 2), join(8, 1)] {
-            let error = identify(&disk, dir, &other, None).await.unwrap_err();
+            let error = identify(&disk, dir, &other, None, false).await.unwrap_err();
             assert!(
                 error.to_string().contains("belongs to member 1 of cluster"),
                 "{error}"
@@ -260,7 +275,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("member")).unwrap();
         let disk = kvorum_storage::disk::RealDisk { sync: false };
-        let error = identify(&disk, dir.path(), &join(7, 1), None)
+        let error = identify(&disk, dir.path(), &join(7, 1), None, false)
             .await
             .unwrap_err();
         assert!(matches!(error, Error::NotOurs { .. }), "{error}");

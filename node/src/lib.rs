@@ -6,6 +6,7 @@ pub mod args;
 pub mod bootstrap;
 pub mod config;
 pub mod consensus;
+pub mod exchange;
 pub mod faultpoint;
 pub mod gateway;
 pub mod http;

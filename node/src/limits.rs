@@ -67,6 +67,10 @@ pub const LOG_KEEP_ENTRIES: u64 = 5000;
 
 /// Responses that wait for one watch client.
 pub const WATCH_RESPONSES_AHEAD: usize = 16;
+/// Bytes of one piece of a snapshot for clients (etcd's number).
+pub const SNAPSHOT_BLOB_BYTES: usize = 32 << 10;
+/// Pieces of a snapshot read ahead of the wire.
+pub const SNAPSHOT_BLOBS_AHEAD: usize = 16;
 /// Keys in the first message of a streamed range; it then grows and shrinks towards
 /// the request size.
 pub const RANGE_STREAM_FIRST: i64 = 10;

@@ -74,8 +74,14 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
     if !config.sync {
         tracing::warn!("Running without fsync: a power cut loses acknowledged writes");
     }
-    let (identity, fresh) =
-        bootstrap::identify(&disk, &config.data_dir, &config.start, tls.as_ref()).await?;
+    let (identity, fresh) = bootstrap::identify(
+        &disk,
+        &config.data_dir,
+        &config.start,
+        tls.as_ref(),
+        config.sync,
+    )
+    .await?;
     tracing::info!(
         cluster = format!("{:016x}", identity.cluster_id),
         member = identity.member_id,

@@ -29,6 +29,6 @@ pub use hash::KeySpaceHash;
 pub use key::{KeyRange, Position, Revision};
 pub use lease::LeaseView;
 pub use rejection::Rejection;
-pub use restore::position_of;
+pub use restore::{meta_of, position_of};
 pub use store::{Error, Store, Summary};
 pub use txn::{writes, writes_collide};

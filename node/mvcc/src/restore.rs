@@ -129,6 +129,14 @@ fn note(index: &mut Index, leases: &mut Leases, revision: Revision, record: &Key
     leases.attach(&record.key, before, record.lease);
 }
 
+/// What a view's moment says of itself.
+///
+/// # Errors
+/// If the disk fails or what it holds is damaged.
+pub fn meta_of(view: &dyn View) -> io::Result<StoreMeta> {
+    meta(view)
+}
+
 /// Position and membership of a view's moment.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ use kvorum_proto::etcdserverpb::{
 };
 use kvorum_proto::log::{command, reply};
 use kvorum_storage::engine;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 impl Api {
@@ -63,7 +64,7 @@ fn downgrade_target(text: &str) -> Result<(u64, u64), Status> {
 
 #[tonic::async_trait]
 impl Maintenance for Api {
-    type SnapshotStream = tokio_stream::Empty<Result<SnapshotResponse, Status>>;
+    type SnapshotStream = ReceiverStream<Result<SnapshotResponse, Status>>;
 
     async fn alarm(
         &self,
@@ -175,7 +176,7 @@ impl Maintenance for Api {
         &self,
         _request: Request<SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(errors::unimplemented("Snapshot"))
+        Ok(Response::new(self.send_snapshot()))
     }
 
     async fn move_leader(

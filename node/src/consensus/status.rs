@@ -132,13 +132,16 @@ impl Consensus {
         status.role == Role::Leader && status.leader == Some(self.context.identity.member_id)
     }
 
-    /// Whether this member is in a cluster and has no vote there. Cheap: asked on every read.
+    /// Whether this member is in a cluster, has no vote there, and waits for none.
+    /// Cheap: asked on every read.
     #[must_use]
     pub fn is_learner(&self) -> bool {
         let watch = self.raft.server_metrics();
         let membership = watch.borrow_watched().membership_config.clone();
+        let me = self.context.identity.member_id;
         let mut voters = membership.voter_ids().peekable();
-        voters.peek().is_some() && !voters.any(|id| id == self.context.identity.member_id)
+        let waits = || membership.get_node(&me).is_some_and(|n| n.becomes_voter);
+        voters.peek().is_some() && !voters.any(|id| id == me) && !waits()
     }
 
     /// The voters that a half-done membership change leads to.

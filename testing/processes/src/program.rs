@@ -49,6 +49,18 @@ impl Program {
         Self::Etcd(from_environment("KVORUM_ETCD_BIN", "a built etcd server"))
     }
 
+    /// One of etcd's tools, beside the server of `KVORUM_ETCD_BIN`.
+    ///
+    /// # Panics
+    /// If it is not there.
+    #[must_use]
+    pub fn etcd_tool(name: &str) -> std::process::Command {
+        let server = from_environment("KVORUM_ETCD_BIN", "a built etcd server");
+        let tool = server.with_file_name(name);
+        assert!(tool.is_file(), "there is no {}", tool.display());
+        std::process::Command::new(tool)
+    }
+
     /// Its file.
     #[must_use]
     pub fn path(&self) -> &PathBuf {
