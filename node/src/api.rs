@@ -1,5 +1,7 @@
 //! etcd's client API.
 
+pub mod auth;
+mod caller;
 pub mod check;
 pub mod cluster;
 pub mod election;

@@ -138,6 +138,18 @@ pub struct Args {
     )]
     pub watch_progress_notify_interval: String,
 
+    /// How users show who they are: simple, or jwt,sign-method=METHOD,pub-key=FILE,priv-key=FILE,ttl=5m.
+    #[arg(long, env = "ETCD_AUTH_TOKEN", default_value = "simple")]
+    pub auth_token: String,
+
+    /// Seconds that a simple token lives without being used.
+    #[arg(long, env = "ETCD_AUTH_TOKEN_TTL", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    pub auth_token_ttl: u64,
+
+    /// Cost of hashing a password with bcrypt: each step doubles it.
+    #[arg(long, env = "ETCD_BCRYPT_COST", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=31))]
+    pub bcrypt_cost: u32,
+
     /// Serve every call as JSON too, under /v3/.
     #[arg(long, env = "ETCD_ENABLE_GRPC_GATEWAY", num_args = 0..=1, default_missing_value = "true", default_value_t = true, action = ArgAction::Set)]
     pub enable_grpc_gateway: bool,

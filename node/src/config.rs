@@ -4,6 +4,7 @@ mod founding;
 mod tls;
 
 use crate::args::{Args, CompactionMode};
+use crate::auth;
 use crate::consensus::settings::Timing;
 use crate::consensus::types::MemberId;
 use crate::limits::QUOTA_BYTES_DEFAULT;
@@ -88,6 +89,8 @@ pub struct Config {
     pub snapshot_count: u64,
     /// What is compacted by itself.
     pub auto_compaction: AutoCompaction,
+    /// How users are known.
+    pub auth: auth::Settings,
     /// Serve JSON beside gRPC.
     pub gateway: bool,
     /// Wait for the disk.
@@ -268,6 +271,12 @@ impl Config {
                 args.auto_compaction_mode,
                 &args.auto_compaction_retention,
             )?,
+            auth: auth::Settings {
+                kind: auth::Kind::parse(&args.auth_token, duration)
+                    .map_err(|reason| wrong("auth-token", reason))?,
+                simple_ttl: Duration::from_secs(args.auth_token_ttl),
+                bcrypt_cost: args.bcrypt_cost,
+            },
             gateway: args.enable_grpc_gateway,
             sync: !args.unsafe_no_fsync,
         })
@@ -351,6 +360,8 @@ mod tests {
             (&["--tls-min-version", "TLS1.0"], "must be TLS1.2 or TLS1.3"),
             (&["--election-timeout", "100"], "5 heartbeat intervals"),
             (&["--auto-compaction-retention", "soon"], "duration"),
+            (&["--auth-token", "jwt"], "--auth-token: sign-method="),
+            (&["--bcrypt-cost", "3"], "--bcrypt-cost"),
             (
                 &[
                     "--auto-compaction-mode",

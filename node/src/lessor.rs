@@ -101,6 +101,7 @@ pub async fn run(lessor: Arc<Lessor>, consensus: Weak<Consensus>, store: Arc<Sto
         if !expired.is_empty() {
             let command = Command {
                 op: Some(command::Op::Expire(ExpireLeases { ids: expired })),
+                ..Command::default()
             };
             if let Err(error) = consensus.propose(&command).await {
                 tracing::warn!(%error, "Expiring leases failed; trying again");

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod api;
 pub mod args;
+pub mod auth;
 pub mod bootstrap;
 pub mod config;
 pub mod consensus;

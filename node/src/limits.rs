@@ -78,6 +78,10 @@ pub const RANGE_STREAM_FIRST: i64 = 10;
 pub const RANGE_STREAM_AHEAD: usize = 2;
 /// Watchers on one stream.
 pub const WATCHERS_PER_STREAM_MAX: usize = 100_000;
+/// How often simple tokens that were not shown for long are forgotten.
+pub const TOKEN_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a signed token is good (etcd's number).
+pub const JWT_TTL_DEFAULT: Duration = Duration::from_secs(300);
 /// How often those who watch a member's health are told of a change.
 pub const HEALTH_INTERVAL: Duration = Duration::from_millis(200);
 /// TTL in seconds of the lease that a lock or a candidacy without one gets (etcd's number).

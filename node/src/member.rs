@@ -1,5 +1,6 @@
 //! One member: its parts, and what it answers its peers.
 
+use crate::auth::Auth;
 use crate::consensus::Consensus;
 use crate::consensus::status::{Role, Status};
 use crate::consensus::types::{MemberId, Node};
@@ -45,6 +46,7 @@ pub struct Member {
     lessor: Arc<Lessor>,
     attributes: Attributes,
     limits: RequestLimits,
+    auth: Auth,
     engine_dir: PathBuf,
     sync: bool,
     receiving: Mutex<()>,
@@ -60,6 +62,7 @@ impl Member {
         lessor: Arc<Lessor>,
         attributes: Attributes,
         limits: RequestLimits,
+        auth: Auth,
         engine: (PathBuf, bool),
     ) -> Self {
         Self {
@@ -68,6 +71,7 @@ impl Member {
             lessor,
             attributes,
             limits,
+            auth,
             engine_dir: engine.0,
             sync: engine.1,
             receiving: Mutex::new(()),
@@ -109,6 +113,12 @@ impl Member {
     #[must_use]
     pub fn limits(&self) -> RequestLimits {
         self.limits
+    }
+
+    /// How users are known.
+    #[must_use]
+    pub fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     /// What this member says of itself.
@@ -219,6 +229,7 @@ impl Member {
                 zone: self.attributes.zone.clone(),
                 removed: false,
             })),
+            ..Command::default()
         };
         loop {
             let status = self.consensus.status();

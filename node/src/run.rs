@@ -1,5 +1,6 @@
 //! Starting a member from its configuration, and stopping it.
 
+use crate::auth::{self, Auth};
 use crate::bootstrap;
 use crate::config::{AutoCompaction, Config, Start};
 use crate::consensus::log_store::LogStore;
@@ -123,6 +124,7 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
         Arc::new(Lessor::default()),
         config.attributes.clone(),
         config.limits,
+        Auth::new(&config.auth)?,
         (engine_dir, config.sync),
     ));
     metrics.watch(member.clone());
@@ -146,6 +148,7 @@ fn start_upkeep(config: &Config, member: &Arc<Member>, wal: &Wal) {
     ));
     tokio::spawn(member.clone().publish());
     tokio::spawn(compact_by_itself(member.clone(), config.auto_compaction));
+    tokio::spawn(auth::forget_old_tokens(member.clone()));
     tokio::spawn(say_ready(member.clone()));
 }
 
@@ -310,6 +313,7 @@ async fn compact_by_itself(member: Arc<Member>, what: AutoCompaction) {
             };
             let command = Command {
                 op: Some(command::Op::Compact(request)),
+                ..Command::default()
             };
             match member.consensus().propose(&command).await {
                 Ok(_) => tracing::info!(revision = target, "Compacted by itself"),

@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::{gateway, http as pages};
 use axum::Router;
 use axum::extract::Request;
+use kvorum_proto::etcdserverpb::auth_server::AuthServer;
 use kvorum_proto::etcdserverpb::cluster_server::ClusterServer;
 use kvorum_proto::etcdserverpb::kv_server::KvServer;
 use kvorum_proto::etcdserverpb::lease_server::LeaseServer;
@@ -60,6 +61,7 @@ pub fn client_router(
         .add_service(LeaseServer::new(api.clone()))
         .add_service(ClusterServer::new(api.clone()))
         .add_service(MaintenanceServer::new(api.clone()))
+        .add_service(AuthServer::new(api.clone()))
         .add_service(HealthServer::new(api.clone()))
         .add_service(LockServer::new(api.clone()))
         .add_service(ElectionServer::new(api));

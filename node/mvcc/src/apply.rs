@@ -38,6 +38,9 @@ impl<'a> Applier<'a> {
     /// Only if the disk fails: the state is then half changed and the process must end.
     pub fn apply(&mut self, position: Position, command: Command) -> std::io::Result<Reply> {
         self.advance(position);
+        if let Err(rejection) = self.state.permit_command(&command) {
+            return Ok(rejected(rejection));
+        }
         let mut write = Write::new(&mut self.state);
         let outcome = match command.op {
             Some(command::Op::Put(r)) => write.put(r).map(reply::Op::Put),
@@ -50,14 +53,13 @@ impl<'a> Applier<'a> {
             Some(command::Op::Alarm(r)) => Ok(reply::Op::Alarm(write.alarm(&r))),
             Some(command::Op::Downgrade(r)) => write.downgrade(r.target).map(reply::Op::Done),
             Some(command::Op::Publish(r)) => Ok(reply::Op::Done(write.publish(r))),
+            Some(command::Op::Auth(r)) => write.change_auth(r, position.index),
             None => Err(Rejection::Unknown.into()),
         };
         write.finish();
         match outcome {
             Ok(op) => Ok(Reply { op: Some(op) }),
-            Err(Error::Rejected(rejection)) => Ok(Reply {
-                op: Some(reply::Op::Rejected(rejection.code())),
-            }),
+            Err(Error::Rejected(rejection)) => Ok(rejected(rejection)),
             Err(Error::Io(e)) => Err(e),
         }
     }
@@ -91,6 +93,12 @@ impl<'a> Applier<'a> {
     #[must_use]
     pub fn revision(&self) -> i64 {
         self.state.revision
+    }
+}
+
+fn rejected(rejection: Rejection) -> Reply {
+    Reply {
+        op: Some(reply::Op::Rejected(rejection.code())),
     }
 }
 

@@ -22,6 +22,12 @@ pub enum Table {
     Member,
     /// Member ID and kind → alarm.
     Alarm,
+    /// One row: whether authentication is on, and its revision.
+    Auth,
+    /// Name → user.
+    User,
+    /// Name → role.
+    Role,
 }
 
 /// A change of one row; `None` removes it.
@@ -79,7 +85,15 @@ pub trait Engine: Send + Sync + 'static {
 }
 
 /// All tables there are.
-pub const TABLES: [Table; 4] = [Table::Meta, Table::Lease, Table::Member, Table::Alarm];
+pub const TABLES: [Table; 7] = [
+    Table::Meta,
+    Table::Lease,
+    Table::Member,
+    Table::Alarm,
+    Table::Auth,
+    Table::User,
+    Table::Role,
+];
 
 /// Records copied in one batch.
 const COPY_RECORDS: usize = 10_000;

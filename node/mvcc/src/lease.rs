@@ -66,6 +66,12 @@ impl Leases {
         })
     }
 
+    /// Keys of a lease; none if it is not there.
+    pub(crate) fn keys(&self, id: i64) -> impl Iterator<Item = &[u8]> {
+        let lease = self.by_id.get(&id);
+        lease.into_iter().flat_map(|l| &l.keys).map(|k| &**k)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }

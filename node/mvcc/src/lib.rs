@@ -5,6 +5,7 @@
 //! the same answers. No clock, no randomness, no sockets; the disk is behind
 //! [`engine::Engine`].
 
+pub mod auth;
 pub mod engine;
 pub mod limits;
 

@@ -1,5 +1,6 @@
 //! Building the in-memory state from what the engine holds.
 
+use crate::auth::Auth;
 use crate::changes::Recent;
 use crate::engine::{Engine, Table, View};
 use crate::index::{Index, Version};
@@ -17,7 +18,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-fn damaged(what: &str) -> io::Error {
+pub(crate) fn damaged(what: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!("the store's {what} is damaged"),
@@ -76,6 +77,7 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
         let row = AlarmRow::decode(row).map_err(|_| damaged("alarm table"))?;
         alarms.insert((row.member_id, row.alarm));
     }
+    let auth = Auth::load(view.as_ref())?;
     let mut index = Index::default();
     let mut live_bytes = 0;
     let mut failed = None;
@@ -104,6 +106,7 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
         members,
         alarms,
         downgrade: meta.downgrade.clone(),
+        auth,
         recent: Recent::new(meta.revision),
         applied: applied(&meta),
         membership: meta.membership,

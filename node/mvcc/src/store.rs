@@ -1,5 +1,6 @@
 //! The state machine as a whole, and what others may ask of it.
 
+use crate::auth::{Auth, Flag};
 use crate::changes::Recent;
 use crate::engine::{Batch, Engine, Row, Table};
 use crate::index::Index;
@@ -58,6 +59,7 @@ pub(crate) struct State {
     pub(crate) alarms: BTreeSet<(u64, i32)>,
     /// Target of an announced downgrade; empty: none.
     pub(crate) downgrade: String,
+    pub(crate) auth: Auth,
     pub(crate) recent: Recent,
     pub(crate) applied: Option<Position>,
     pub(crate) membership: Bytes,
@@ -111,6 +113,8 @@ impl State {
 /// The store. Shared by reference; readers and the one applier go side by side.
 pub struct Store {
     pub(crate) state: RwLock<State>,
+    /// What everybody asks of the permissions, without a lock.
+    pub(crate) auth: Arc<Flag>,
     /// Held over a durable point: only one at a time.
     flushing: Mutex<()>,
 }
@@ -123,6 +127,7 @@ impl Store {
     pub fn open(engine: Arc<dyn Engine>) -> io::Result<Self> {
         let state = crate::restore::load(engine)?;
         Ok(Self {
+            auth: state.auth.flag(),
             state: RwLock::new(state),
             flushing: Mutex::new(()),
         })
@@ -140,8 +145,10 @@ impl Store {
     /// If the engine cannot be read; the old state then stays.
     pub fn replace(&self, engine: Arc<dyn Engine>) -> io::Result<()> {
         let _no_flush = self.flushing.lock();
-        let state = crate::restore::load(engine)?;
-        *self.state.write() = state;
+        let mut state = crate::restore::load(engine)?;
+        let mut present = self.state.write();
+        state.auth.succeed(&mut present.auth);
+        *present = state;
         Ok(())
     }
 

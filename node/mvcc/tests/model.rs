@@ -316,7 +316,13 @@ fn run(steps: &[Step]) {
                 let expected = model.step(step);
                 let Reply { op } = store
                     .applier()
-                    .apply(Position { term: 1, index }, Command { op })
+                    .apply(
+                        Position { term: 1, index },
+                        Command {
+                            op,
+                            ..Command::default()
+                        },
+                    )
                     .unwrap();
                 match (op.unwrap(), expected) {
                     (reply::Op::Rejected(code), Err(rejection)) => {

@@ -4,6 +4,7 @@ use super::{Api, errors};
 use crate::consensus::membership::{Change, is_learner};
 use crate::consensus::types::Node;
 use crate::member::Member;
+use kvorum_mvcc::auth::Asked;
 use kvorum_proto::etcdserverpb::cluster_server::Cluster;
 use kvorum_proto::etcdserverpb::{
     Member as WireMember, MemberAddRequest, MemberAddResponse, MemberListRequest,
@@ -73,7 +74,7 @@ impl Cluster for Api {
         &self,
         request: Request<MemberAddRequest>,
     ) -> Result<Response<MemberAddResponse>, Status> {
-        let request = request.into_inner();
+        let request = self.admitted(request, Asked::Administration).await?;
         if !valid(&request.peer_ur_ls) {
             return Err(errors::bad_member_urls());
         }
@@ -95,7 +96,8 @@ impl Cluster for Api {
         &self,
         request: Request<MemberRemoveRequest>,
     ) -> Result<Response<MemberRemoveResponse>, Status> {
-        let members = self.change(Change::Remove(request.into_inner().id)).await?;
+        let request = self.admitted(request, Asked::Administration).await?;
+        let members = self.change(Change::Remove(request.id)).await?;
         Ok(Response::new(MemberRemoveResponse {
             header: self.now(),
             members,
@@ -106,7 +108,7 @@ impl Cluster for Api {
         &self,
         request: Request<MemberUpdateRequest>,
     ) -> Result<Response<MemberUpdateResponse>, Status> {
-        let request = request.into_inner();
+        let request = self.admitted(request, Asked::Administration).await?;
         if !valid(&request.peer_ur_ls) {
             return Err(errors::bad_member_urls());
         }
@@ -123,9 +125,10 @@ impl Cluster for Api {
         &self,
         request: Request<MemberListRequest>,
     ) -> Result<Response<MemberListResponse>, Status> {
-        if request.into_inner().linearizable {
+        if request.get_ref().linearizable {
             self.linearize().await?;
         }
+        self.admitted(request, Asked::Anything).await?;
         Ok(Response::new(MemberListResponse {
             header: self.now(),
             members: list(&self.member),
@@ -136,9 +139,8 @@ impl Cluster for Api {
         &self,
         request: Request<MemberPromoteRequest>,
     ) -> Result<Response<MemberPromoteResponse>, Status> {
-        let members = self
-            .change(Change::Promote(request.into_inner().id))
-            .await?;
+        let request = self.admitted(request, Asked::Administration).await?;
+        let members = self.change(Change::Promote(request.id)).await?;
         Ok(Response::new(MemberPromoteResponse {
             header: self.now(),
             members,

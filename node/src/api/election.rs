@@ -1,7 +1,8 @@
 //! The Election service: whoever campaigned first leads until it resigns or its lease ends.
 
+use super::caller::Origin;
 use super::lock::first_of;
-use super::queue::{Origin, Place, Queue, created, get, operation, put};
+use super::queue::{Place, Queue, created, get, operation, put};
 use super::{Api, errors};
 use crate::limits::WATCH_RESPONSES_AHEAD;
 use bytes::Bytes;

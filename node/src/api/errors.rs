@@ -94,6 +94,46 @@ errors! {
     transfer_timed_out: Unavailable, "etcdserver: request timed out, leader transfer took too long";
     /// A learner serves only little.
     not_for_learner: FailedPrecondition, "etcdserver: rpc not supported for learner";
+    /// Authentication needs a user named root.
+    root_user_missing: FailedPrecondition, "etcdserver: root user does not exist";
+    /// … with the role of that name.
+    root_role_missing: FailedPrecondition, "etcdserver: root user does not have root role";
+    /// A user of that name is there.
+    user_exists: FailedPrecondition, "etcdserver: user name already exists";
+    /// No name, or nobody asks.
+    user_name_empty: InvalidArgument, "etcdserver: user name is empty";
+    /// No user of that name.
+    user_not_found: FailedPrecondition, "etcdserver: user name not found";
+    /// A role of that name is there.
+    role_exists: FailedPrecondition, "etcdserver: role name already exists";
+    /// No role of that name.
+    role_not_found: FailedPrecondition, "etcdserver: role name not found";
+    /// A role needs a name.
+    role_name_empty: InvalidArgument, "etcdserver: role name is empty";
+    /// Wrong name or password.
+    auth_failed: InvalidArgument, "etcdserver: authentication failed, invalid user ID or password";
+    /// A grant of nothing.
+    permission_not_given: InvalidArgument, "etcdserver: permission not given";
+    /// The user may not do that.
+    permission_denied: PermissionDenied, "etcdserver: permission denied";
+    /// The user does not have that role.
+    role_not_granted: FailedPrecondition, "etcdserver: role is not granted to the user";
+    /// The role does not have that permission.
+    permission_not_granted: FailedPrecondition, "etcdserver: permission is not granted to the role";
+    /// Nobody needs a token.
+    auth_not_enabled: FailedPrecondition, "etcdserver: authentication is not enabled";
+    /// A token that is not known, or not any more.
+    invalid_token: Unauthenticated, "etcdserver: invalid auth token";
+    /// What would lock everybody out, or a permission on no range.
+    invalid_auth_management: InvalidArgument, "etcdserver: invalid auth management";
+    /// Permissions changed since the user was known: authenticate again.
+    old_auth_revision: InvalidArgument, "etcdserver: revision of auth store is old";
+    /// A user that is known by its certificate only.
+    user_without_password: Unknown, "auth: authentication failed, password was given for no password user";
+    /// This member has a public key only.
+    cannot_sign: Unknown, "auth: token signing attempted with verify-only key";
+    /// More than bcrypt looks at.
+    password_too_long: Unknown, "bcrypt: password length exceeds 72 bytes";
     /// The health of a service that there is not.
     unknown_service: NotFound, "unknown service";
     /// The lease of a waiting lock ended.
@@ -151,6 +191,22 @@ pub fn from_rejection(rejection: Rejection) -> Status {
         Rejection::LeaseExists => lease_exists(),
         Rejection::LeaseTtlTooLarge => lease_ttl_too_large(),
         Rejection::DowngradeInProgress => downgrade_in_progress(),
+        Rejection::RootUserMissing => root_user_missing(),
+        Rejection::RootRoleMissing => root_role_missing(),
+        Rejection::UserExists => user_exists(),
+        Rejection::UserNameEmpty => user_name_empty(),
+        Rejection::UserNotFound => user_not_found(),
+        Rejection::RoleExists => role_exists(),
+        Rejection::RoleNotFound => role_not_found(),
+        Rejection::RoleNameEmpty => role_name_empty(),
+        Rejection::PermissionDenied => permission_denied(),
+        Rejection::RoleNotGranted => role_not_granted(),
+        Rejection::PermissionNotGranted => permission_not_granted(),
+        Rejection::AuthNotEnabled => auth_not_enabled(),
+        Rejection::AuthOldRevision => old_auth_revision(),
+        Rejection::InvalidAuthManagement => invalid_auth_management(),
+        Rejection::PermissionNotGiven => permission_not_given(),
+        Rejection::AuthFailed => auth_failed(),
         Rejection::Unknown => {
             Status::unimplemented("a member of the cluster is too old for this request")
         }

@@ -1,7 +1,9 @@
 //! The KV service.
 
+use super::caller::Origin;
 use super::{Api, check, errors, range_stream};
 use crate::limits::UPKEEP_INTERVAL;
+use kvorum_mvcc::auth::{Asked, Caller};
 use kvorum_mvcc::{Rejection, writes};
 use kvorum_proto::etcdserverpb::kv_server::Kv;
 use kvorum_proto::etcdserverpb::{
@@ -18,12 +20,47 @@ use tonic::{Request, Response, Status};
 const QUICK_RANGE: i64 = 1000;
 
 impl Api {
-    /// Has a command applied; a refusal becomes etcd's error.
+    /// Has a command applied that whoever asked was allowed to ask for.
     pub(crate) async fn propose(&self, op: command::Op) -> Result<reply::Op, Status> {
+        self.propose_for(&Caller::default(), op).await
+    }
+
+    /// Has a command applied in the name of whoever sent a request.
+    pub(super) async fn propose_by(
+        &self,
+        origin: &Origin,
+        op: command::Op,
+    ) -> Result<reply::Op, Status> {
+        let caller = self.caller(origin).await?;
+        if caller.revision == 0 || !self.member.auth().tokens_follow() {
+            return self.propose_for(&caller, op).await;
+        }
+        match self.propose_for(&caller, op.clone()).await {
+            Err(status) if status.message() == errors::old_auth_revision().message() => {
+                // Permissions have changed that this member did not know of, and nothing
+                // was done: who asks may still be who it was.
+                self.linearize().await?;
+                let caller = self.caller(origin).await?;
+                self.propose_for(&caller, op).await
+            }
+            done => done,
+        }
+    }
+
+    /// Has a command applied in somebody's name; a refusal becomes etcd's error.
+    pub(crate) async fn propose_for(
+        &self,
+        caller: &Caller,
+        op: command::Op,
+    ) -> Result<reply::Op, Status> {
         if !matches!(op, command::Op::Alarm(_) | command::Op::Downgrade(_)) {
             self.refuse_corrupt()?;
         }
-        let command = Command { op: Some(op) };
+        let command = Command {
+            op: Some(op),
+            user: caller.user.clone(),
+            auth_revision: caller.revision,
+        };
         if command.encoded_len() > self.member.limits().bytes {
             return Err(errors::request_too_large());
         }
@@ -139,13 +176,16 @@ impl Kv for Api {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<RangeResponse>, Status> {
-        let request = request.into_inner();
+        let (origin, request) = Origin::of(request);
         check::range(&request)?;
         if !request.serializable {
             self.refuse_learner()?;
             self.linearize().await?;
         }
+        let caller = self.caller(&origin).await?;
+        self.permit(&caller, Asked::Range(&request))?;
         let mut response = self.read(request).await?;
+        self.still(&caller)?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
     }
@@ -154,21 +194,24 @@ impl Kv for Api {
         &self,
         request: Request<RangeRequest>,
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
-        let request = request.into_inner();
+        let (origin, request) = Origin::of(request);
         check::range(&request)?;
         range_stream::check(&request)?;
         if !request.serializable {
             self.refuse_learner()?;
             self.linearize().await?;
         }
-        Ok(Response::new(range_stream::start(self.clone(), request)))
+        let caller = self.caller(&origin).await?;
+        self.permit(&caller, Asked::Range(&request))?;
+        let answers = range_stream::start(self.clone(), caller, request);
+        Ok(Response::new(answers))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        let request = request.into_inner();
+        let (origin, request) = Origin::of(request);
         check::put(&request)?;
         self.check_quota(request.key.len() + request.value.len())?;
-        match self.propose(command::Op::Put(request)).await? {
+        match self.propose_by(&origin, command::Op::Put(request)).await? {
             reply::Op::Put(mut response) => {
                 self.complete(&mut response.header);
                 Ok(Response::new(response))
@@ -181,9 +224,12 @@ impl Kv for Api {
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        let request = request.into_inner();
+        let (origin, request) = Origin::of(request);
         check::delete(&request)?;
-        match self.propose(command::Op::DeleteRange(request)).await? {
+        match self
+            .propose_by(&origin, command::Op::DeleteRange(request))
+            .await?
+        {
             reply::Op::DeleteRange(mut response) => {
                 self.complete(&mut response.header);
                 Ok(Response::new(response))
@@ -193,18 +239,21 @@ impl Kv for Api {
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        let request = request.into_inner();
+        let (origin, request) = Origin::of(request);
         check::txn(&request, self.member.limits().txn_ops)?;
         if !writes(&request) {
             if !serializable(&request) {
                 self.refuse_learner()?;
                 self.linearize().await?;
             }
+            let caller = self.caller(&origin).await?;
+            self.permit(&caller, Asked::Txn(&request))?;
             let mut response = self
                 .member
                 .store()
                 .read_txn(&request)
                 .map_err(|e| errors::from_read(&e))?;
+            self.still(&caller)?;
             self.complete(&mut response.header);
             return Ok(Response::new(response));
         }
@@ -212,7 +261,7 @@ impl Kv for Api {
         if added > 0 {
             self.check_quota(added)?;
         }
-        match self.propose(command::Op::Txn(request)).await? {
+        match self.propose_by(&origin, command::Op::Txn(request)).await? {
             reply::Op::Txn(mut response) => {
                 self.complete(&mut response.header);
                 Ok(Response::new(response))
@@ -225,9 +274,9 @@ impl Kv for Api {
         &self,
         request: Request<CompactionRequest>,
     ) -> Result<Response<CompactionResponse>, Status> {
-        let request = request.into_inner();
-        let reply::Op::Compact(mut response) = self.propose(command::Op::Compact(request)).await?
-        else {
+        let request = self.admitted(request, Asked::Administration).await?;
+        let compact = command::Op::Compact(request);
+        let reply::Op::Compact(mut response) = self.propose(compact).await? else {
             return Err(mismatched());
         };
         if request.physical {

@@ -1,7 +1,9 @@
 //! The Lease service.
 
+use super::caller::Origin;
 use super::{Api, errors};
 use crate::limits::{NO_LEADER_PAUSE, REQUEST_TIMEOUT, WATCH_RESPONSES_AHEAD};
+use kvorum_mvcc::auth::Asked;
 use kvorum_proto::etcdserverpb::lease_server::Lease;
 use kvorum_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse,
@@ -60,7 +62,10 @@ impl Api {
         }
     }
 
-    async fn keep_alive(&self, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+    async fn keep_alive(&self, origin: &Origin, id: i64) -> Result<LeaseKeepAliveResponse, Status> {
+        let caller = self.caller(origin).await?;
+        self.permit(&caller, Asked::Anything)?;
+        self.permit(&caller, Asked::LeaseWrite(id))?;
         // Before renewing: a client must not take a later revision for what it has seen.
         let header = self.header(self.member.store().revision());
         let ttl = self.ask(Question::Renew(id)).await?;
@@ -85,7 +90,7 @@ impl Lease for Api {
         &self,
         request: Request<LeaseGrantRequest>,
     ) -> Result<Response<LeaseGrantResponse>, Status> {
-        let mut request = request.into_inner();
+        let mut request = self.admitted(request, Asked::Anything).await?;
         self.check_quota(0)?;
         if request.id == 0 {
             request.id = new_id();
@@ -106,10 +111,11 @@ impl Lease for Api {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        match self
-            .propose(command::Op::LeaseRevoke(request.into_inner()))
-            .await?
-        {
+        let (origin, request) = Origin::of(request);
+        let caller = self.caller(&origin).await?;
+        self.permit(&caller, Asked::Anything)?;
+        let revoke = command::Op::LeaseRevoke(request);
+        match self.propose_by(&origin, revoke).await? {
             reply::Op::LeaseRevoke(mut response) => {
                 self.complete(&mut response.header);
                 Ok(Response::new(response))
@@ -122,7 +128,7 @@ impl Lease for Api {
         &self,
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        let mut requests = request.into_inner();
+        let (origin, mut requests) = Origin::of(request);
         let (tx, rx) = mpsc::channel(WATCH_RESPONSES_AHEAD);
         let api = self.clone();
         tokio::spawn(async move {
@@ -137,7 +143,7 @@ impl Lease for Api {
                     Some(Err(status)) => return drop(tx.send(Err(status)).await),
                     None => return,
                 };
-                let answer = api.keep_alive(request.id).await;
+                let answer = api.keep_alive(&origin, request.id).await;
                 let failed = answer.is_err();
                 if tx.send(answer).await.is_err() || failed {
                     return;
@@ -151,8 +157,13 @@ impl Lease for Api {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        let request = request.into_inner();
+        let (origin, request) = Origin::of(request);
         self.linearize().await?;
+        let caller = self.caller(&origin).await?;
+        self.permit(&caller, Asked::Anything)?;
+        if request.keys {
+            self.permit(&caller, Asked::LeaseRead(request.id))?;
+        }
         let lease = self.member.store().lease(request.id, request.keys);
         let mut response = LeaseTimeToLiveResponse {
             header: Some(self.header(self.member.store().revision())),
@@ -167,15 +178,22 @@ impl Lease for Api {
                 response.keys = lease.keys.into_iter().map(Into::into).collect();
             }
         }
+        if request.keys {
+            self.still(&caller)?;
+        }
         Ok(Response::new(response))
     }
 
     async fn lease_leases(
         &self,
-        _request: Request<LeaseLeasesRequest>,
+        request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
         self.linearize().await?;
+        let (caller, _) = self.known(request).await?;
+        self.permit(&caller, Asked::Anything)?;
+        self.permit(&caller, Asked::Leases)?;
         let leases = self.member.store().leases();
+        self.still(&caller)?;
         Ok(Response::new(LeaseLeasesResponse {
             header: Some(self.header(self.member.store().revision())),
             leases: leases

@@ -1,6 +1,7 @@
 //! The Lock service: whoever came first holds the lock.
 
-use super::queue::{Origin, Place, Queue, created, get, operation, put};
+use super::caller::Origin;
+use super::queue::{Place, Queue, created, get, operation, put};
 use super::{Api, errors};
 use bytes::Bytes;
 use kvorum_proto::etcdserverpb::kv_server::Kv;

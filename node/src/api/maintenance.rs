@@ -4,6 +4,7 @@ use super::kv::mismatched;
 use super::{Api, ETCD_CLUSTER_VERSION, ETCD_DOWNGRADE_VERSION, ETCD_VERSION, errors};
 use crate::consensus::transfer::MoveError;
 use kvorum_mvcc::Store;
+use kvorum_mvcc::auth::Asked;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::downgrade_request::DowngradeAction;
 use kvorum_proto::etcdserverpb::maintenance_server::Maintenance;
@@ -70,7 +71,11 @@ impl Maintenance for Api {
         &self,
         request: Request<AlarmRequest>,
     ) -> Result<Response<AlarmResponse>, Status> {
-        let request = request.into_inner();
+        let asked = match request.get_ref().action() {
+            AlarmAction::Get => Asked::Anything,
+            AlarmAction::Activate | AlarmAction::Deactivate => Asked::Administration,
+        };
+        let request = self.admitted(request, asked).await?;
         if request.action() == AlarmAction::Get {
             let wanted = request.alarm();
             let mut alarms = self.alarms();
@@ -90,8 +95,9 @@ impl Maintenance for Api {
 
     async fn status(
         &self,
-        _request: Request<StatusRequest>,
+        request: Request<StatusRequest>,
     ) -> Result<Response<StatusResponse>, Status> {
+        self.admitted(request, Asked::Anything).await?;
         let status = self.member.consensus().status();
         let store = self.member.store().summary();
         let downgrade = self.member.store().downgrade();
@@ -131,8 +137,9 @@ impl Maintenance for Api {
     // to the file system.
     async fn defragment(
         &self,
-        _request: Request<DefragmentRequest>,
+        request: Request<DefragmentRequest>,
     ) -> Result<Response<DefragmentResponse>, Status> {
+        self.admitted(request, Asked::Administration).await?;
         let (dir, sync) = self.member.engine_dir();
         // A received snapshot makes a new file as well.
         let _one = self.member.receiving().lock().await;
@@ -145,7 +152,8 @@ impl Maintenance for Api {
         Ok(Response::new(DefragmentResponse { header: self.now() }))
     }
 
-    async fn hash(&self, _request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+    async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        self.admitted(request, Asked::Administration).await?;
         let hash = self
             .blocking(|store| {
                 store.flush()?;
@@ -162,7 +170,8 @@ impl Maintenance for Api {
         &self,
         request: Request<HashKvRequest>,
     ) -> Result<Response<HashKvResponse>, Status> {
-        let revision = request.into_inner().revision;
+        let request = self.admitted(request, Asked::Administration).await?;
+        let revision = request.revision;
         let hash = self.blocking(move |store| store.hash_kv(revision)).await?;
         Ok(Response::new(HashKvResponse {
             header: Some(self.header(hash.current)),
@@ -174,8 +183,9 @@ impl Maintenance for Api {
 
     async fn snapshot(
         &self,
-        _request: Request<SnapshotRequest>,
+        request: Request<SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
+        self.admitted(request, Asked::Administration).await?;
         Ok(Response::new(self.send_snapshot()))
     }
 
@@ -183,7 +193,8 @@ impl Maintenance for Api {
         &self,
         request: Request<MoveLeaderRequest>,
     ) -> Result<Response<MoveLeaderResponse>, Status> {
-        let target = request.into_inner().target_id;
+        let request = self.admitted(request, Asked::Administration).await?;
+        let target = request.target_id;
         if let Err(reason) = self.member.consensus().move_leader(target).await {
             tracing::warn!(target, %reason, "Leadership was not moved");
             return Err(match reason {
@@ -201,7 +212,7 @@ impl Maintenance for Api {
         &self,
         request: Request<DowngradeRequest>,
     ) -> Result<Response<DowngradeResponse>, Status> {
-        let request = request.into_inner();
+        let request = self.admitted(request, Asked::Administration).await?;
         let action = DowngradeAction::try_from(request.action);
         match action {
             Ok(DowngradeAction::Validate | DowngradeAction::Enable) => {

@@ -3,6 +3,7 @@
 //! Whoever waits has a key `name/<lease>` that ends with its lease. The one
 //! created first has the turn; everybody else watches the one before.
 
+use super::caller::Origin;
 use super::{Api, errors};
 use crate::limits::SESSION_TTL;
 use bytes::Bytes;
@@ -17,32 +18,7 @@ use kvorum_proto::etcdserverpb::{
 };
 use kvorum_proto::mvccpb::KeyValue;
 use std::sync::Arc;
-use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Request, Status};
-
-/// Who asks: what is done for a request is done in the name of its sender.
-#[derive(Clone)]
-pub(super) struct Origin {
-    metadata: MetadataMap,
-    extensions: Extensions,
-}
-
-impl Origin {
-    /// Takes a request apart.
-    pub(super) fn of<T>(request: Request<T>) -> (Self, T) {
-        let (metadata, extensions, message) = request.into_parts();
-        let origin = Self {
-            metadata,
-            extensions,
-        };
-        (origin, message)
-    }
-
-    /// Another request of the same sender.
-    pub(super) fn request<T>(&self, message: T) -> Request<T> {
-        Request::from_parts(self.metadata.clone(), self.extensions.clone(), message)
-    }
-}
+use tonic::Status;
 
 /// The keys of everybody who waits for the same thing.
 #[derive(Clone)]

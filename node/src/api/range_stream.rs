@@ -3,6 +3,7 @@
 use super::{Api, errors};
 use crate::limits::{RANGE_STREAM_AHEAD, RANGE_STREAM_FIRST};
 use bytes::{BufMut, Bytes, BytesMut};
+use kvorum_mvcc::auth::Caller;
 use kvorum_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use kvorum_proto::etcdserverpb::{RangeRequest, RangeResponse, RangeStreamResponse};
 use prost::Message;
@@ -36,23 +37,27 @@ pub(super) fn check(request: &RangeRequest) -> Result<(), Status> {
 /// Answers in a task of its own, which ends with the stream.
 pub(super) fn start(
     api: Api,
+    caller: Caller,
     request: RangeRequest,
 ) -> ReceiverStream<Result<RangeStreamResponse, Status>> {
     let (out, answers) = mpsc::channel(RANGE_STREAM_AHEAD);
     tokio::spawn(async move {
-        if let Err(status) = answer(&api, request, &out).await {
+        if let Err(status) = answer(&api, &caller, request, &out).await {
             let _ = out.send(Err(status)).await;
         }
     });
     ReceiverStream::new(answers)
 }
 
-async fn read(api: &Api, request: RangeRequest) -> Result<RangeResponse, Status> {
+async fn read(api: &Api, caller: &Caller, request: RangeRequest) -> Result<RangeResponse, Status> {
     let store = api.member.store().clone();
-    tokio::task::spawn_blocking(move || store.range(&request))
+    let found = tokio::task::spawn_blocking(move || store.range(&request))
         .await
         .map_err(|e| Status::internal(e.to_string()))?
-        .map_err(|e| errors::from_read(&e))
+        .map_err(|e| errors::from_read(&e))?;
+    // A slow client must not go on reading what it may not any more.
+    api.still(caller)?;
+    Ok(found)
 }
 
 /// The key right behind this one.
@@ -63,14 +68,19 @@ fn after(key: &Bytes) -> Bytes {
     next.freeze()
 }
 
-async fn answer(api: &Api, request: RangeRequest, out: &Out) -> Result<(), Status> {
+async fn answer(
+    api: &Api,
+    caller: &Caller,
+    request: RangeRequest,
+    out: &Out,
+) -> Result<(), Status> {
     let single = request.range_end.is_empty() || request.count_only;
     let whole = RangeRequest {
         count_only: true,
         ..request.clone()
     };
     // Pins the revision, and counts once: slices would count again and again.
-    let counted = read(api, if single { request.clone() } else { whole }).await?;
+    let counted = read(api, caller, if single { request.clone() } else { whole }).await?;
     let revision = counted.header.map_or(0, |h| h.revision);
     if single {
         send(api, counted, out).await;
@@ -92,7 +102,7 @@ async fn answer(api: &Api, request: RangeRequest, out: &Out) -> Result<(), Statu
     let mut size = RANGE_STREAM_FIRST;
     loop {
         slice.limit = size.min(left);
-        let mut part = read(api, slice.clone()).await?;
+        let mut part = read(api, caller, slice.clone()).await?;
         let taken = i64::try_from(part.kvs.len()).unwrap_or(i64::MAX);
         left = left.saturating_sub(taken);
         size = next_size(size, part.encoded_len(), api.member.limits().bytes);

@@ -1,11 +1,14 @@
 //! The Watch service.
 
+mod permission;
 mod session;
 
+use super::caller::Origin;
 use super::{Api, errors, wants_leader};
 use crate::limits::WATCH_RESPONSES_AHEAD;
 use kvorum_proto::etcdserverpb::watch_server::Watch;
 use kvorum_proto::etcdserverpb::{WatchRequest, WatchResponse, watch_request};
+use permission::Permission;
 use session::Session;
 use std::time::Instant;
 use tokio::sync::mpsc;
@@ -24,10 +27,12 @@ impl Watch for Api {
         request: Request<Streaming<WatchRequest>>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let needs_leader = wants_leader(request.metadata().as_ref());
+        let (origin, requests) = Origin::of(request);
         let (out, responses) = mpsc::channel(WATCH_RESPONSES_AHEAD);
         let api = self.clone();
         tokio::spawn(async move {
-            if let Err(status) = serve(&api, request.into_inner(), needs_leader, &out).await {
+            let permission = Permission::new(&api, origin);
+            if let Err(status) = serve(&api, requests, permission, needs_leader, &out).await {
                 let _ = out.send(Err(status)).await;
             }
         });
@@ -39,6 +44,7 @@ impl Watch for Api {
 async fn serve(
     api: &Api,
     mut requests: Streaming<WatchRequest>,
+    mut permission: Permission,
     needs_leader: bool,
     out: &Out,
 ) -> Result<(), Status> {
@@ -53,7 +59,7 @@ async fn serve(
     loop {
         tokio::select! {
             request = requests.next(), if asking => match request {
-                Some(Ok(request)) => handle(api, &mut session, request, out).await?,
+                Some(Ok(request)) => handle(api, &mut session, &mut permission, request, out).await?,
                 Some(Err(_)) => return Ok(()),
                 None => asking = false,
             },
@@ -71,19 +77,25 @@ async fn serve(
             () = out.closed() => return Ok(()),
             () = api.member.stopping().cancelled() => return Err(errors::stopped()),
         }
-        pump(api, &mut session, out).await?;
+        pump(api, &mut session, &mut permission, out).await?;
     }
 }
 
 async fn handle(
     api: &Api,
     session: &mut Session,
+    permission: &mut Permission,
     request: WatchRequest,
     out: &Out,
 ) -> Result<(), Status> {
     let revision = api.member.store().revision();
     let response = match request.request_union {
-        Some(watch_request::RequestUnion::CreateRequest(r)) => Some(session.create(&r, revision)),
+        Some(watch_request::RequestUnion::CreateRequest(r)) => {
+            Some(match permission.refusal(api, &r).await {
+                Some(reason) => session::refused(&reason),
+                None => session.create(&r, revision),
+            })
+        }
         Some(watch_request::RequestUnion::CancelRequest(r)) => session.cancel(r.watch_id),
         Some(watch_request::RequestUnion::ProgressRequest(_)) => {
             session.ask_progress();
@@ -98,10 +110,24 @@ async fn handle(
 }
 
 /// Delivers what watchers have not seen yet.
-async fn pump(api: &Api, session: &mut Session, out: &Out) -> Result<(), Status> {
+async fn pump(
+    api: &Api,
+    session: &mut Session,
+    permission: &mut Permission,
+    out: &Out,
+) -> Result<(), Status> {
     loop {
         let store = api.member.store().clone();
-        let step = session.step(&store).map_err(|e| errors::from_read(&e))?;
+        let mut step = session.step(&store).map_err(|e| errors::from_read(&e))?;
+        // Changes that were read may come after one of the permissions.
+        if permission.moved(api) {
+            let ended = permission.check(api, session).await;
+            step.responses
+                .retain(|(_, r)| !ended.iter().any(|e| e.watch_id == r.watch_id));
+            let revision = store.revision();
+            step.responses
+                .extend(ended.into_iter().map(|e| (revision, e)));
+        }
         for (revision, response) in step.responses {
             send(api, revision, response, out).await;
         }

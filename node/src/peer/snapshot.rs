@@ -133,6 +133,9 @@ fn number(table: Table) -> u32 {
         Table::Lease => 2,
         Table::Member => 3,
         Table::Alarm => 4,
+        Table::Auth => 20,
+        Table::User => 21,
+        Table::Role => 22,
     }
 }
 

@@ -22,6 +22,9 @@ const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
 const LEASES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("leases");
 const MEMBERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("members");
 const ALARMS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("alarms");
+const AUTH: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("auth");
+const USERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("users");
+const ROLES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("roles");
 
 const CURRENT: &str = "CURRENT";
 
@@ -31,6 +34,9 @@ fn definition(table: Table) -> TableDefinition<'static, &'static [u8], &'static 
         Table::Lease => LEASES,
         Table::Member => MEMBERS,
         Table::Alarm => ALARMS,
+        Table::Auth => AUTH,
+        Table::User => USERS,
+        Table::Role => ROLES,
     }
 }
 

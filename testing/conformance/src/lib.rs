@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod auth;
 pub mod compaction;
 pub mod election;
 pub mod errors;
@@ -20,6 +21,7 @@ pub mod kv;
 pub mod lease;
 pub mod lock;
 pub mod maintenance;
+pub mod permission;
 pub mod server;
 pub mod sorting;
 pub mod streaming;

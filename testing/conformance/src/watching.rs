@@ -51,13 +51,17 @@ pub fn short(event: &Event) -> String {
 impl Watching {
     /// Opens a stream.
     pub async fn open(client: &Client) -> Self {
+        Self::open_by(client, "").await
+    }
+
+    /// Opens a stream with a token.
+    pub async fn open_by(client: &Client, token: &str) -> Self {
         let (requests, rx) = mpsc::channel(16);
         let mut watch = client.watch();
+        let call = crate::auth::by(token, ReceiverStream::new(rx));
         Self {
             requests,
-            opening: Some(tokio::spawn(async move {
-                watch.watch(ReceiverStream::new(rx)).await
-            })),
+            opening: Some(tokio::spawn(async move { watch.watch(call).await })),
             responses: None,
         }
     }

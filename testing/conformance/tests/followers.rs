@@ -34,6 +34,8 @@ cases! {
     txn: a_branch_is_one_revision, an_impossible_read_writes_nothing;
     compaction: the_compacted_past_is_gone;
     watch: changes_come_in_order, the_past_is_replayed, progress_is_told_when_asked;
+    auth: passwords_give_tokens, only_root_administers;
+    permission: ranges_must_be_covered, leases_are_as_their_keys, watching_is_reading;
     health: the_server_is_healthy;
     lock: the_next_one_gets_the_lock, an_abandoned_wait_leaves_no_key, a_lost_lease_ends_the_wait;
     election: resigning_makes_room, leaders_are_observed;

@@ -39,7 +39,11 @@ impl Watcher {
             EventType::Delete => self.no_delete,
         };
         let key = event.kv.as_ref().map(|kv| &kv.key[..]).unwrap_or_default();
-        !filtered && KeyRange::new(&self.key, &self.range_end).contains(key)
+        !filtered && self.range().contains(key)
+    }
+
+    fn range(&self) -> KeyRange<'_> {
+        KeyRange::new(&self.key, &self.range_end)
     }
 }
 
@@ -57,7 +61,8 @@ pub(super) struct Session {
     limits: RequestLimits,
 }
 
-fn refused(reason: &str) -> WatchResponse {
+/// The answer to a watcher that cannot be.
+pub(super) fn refused(reason: &str) -> WatchResponse {
     WatchResponse {
         watch_id: NO_WATCHER,
         created: true,
@@ -139,6 +144,27 @@ impl Session {
             canceled: true,
             ..WatchResponse::default()
         })
+    }
+
+    /// Ends the watchers for whose range there is a reason to; their last answers.
+    pub(super) fn end_where(
+        &mut self,
+        reason: impl Fn(KeyRange<'_>) -> Option<String>,
+    ) -> Vec<WatchResponse> {
+        let mut ended = Vec::new();
+        self.watchers.retain(|id, watcher| {
+            let Some(cancel_reason) = reason(watcher.range()) else {
+                return true;
+            };
+            ended.push(WatchResponse {
+                watch_id: *id,
+                canceled: true,
+                cancel_reason,
+                ..WatchResponse::default()
+            });
+            false
+        });
+        ended
     }
 
     /// The client wants to hear once that everything up to now was delivered.
