@@ -5,6 +5,8 @@ use anyhow::Context;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use kvorum_mvcc::auth::Caller;
+use rustls::pki_types::PrivateSec1KeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,10 +39,51 @@ fn private_key(method: Algorithm, data: &[u8]) -> Result<EncodingKey, jsonwebtok
         Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 => {
             Ok(EncodingKey::from_secret(data))
         }
-        Algorithm::ES256 | Algorithm::ES384 => EncodingKey::from_ec_pem(data),
+        Algorithm::ES256 | Algorithm::ES384 => match PrivateSec1KeyDer::from_pem_slice(data) {
+            Ok(key) => Ok(EncodingKey::from_ec_der(&wrapped(
+                method,
+                key.secret_sec1_der(),
+            ))),
+            Err(_) => EncodingKey::from_ec_pem(data),
+        },
         Algorithm::EdDSA => EncodingKey::from_ed_pem(data),
         _ => EncodingKey::from_rsa_pem(data),
     }
+}
+
+/// An elliptic key as `openssl ecparam -genkey` writes it (SEC 1), in the form that says
+/// its curve outside (PKCS #8).
+fn wrapped(method: Algorithm, key: &[u8]) -> Vec<u8> {
+    // Sequence of "elliptic key" and the curve's name.
+    let curve: &[u8] = if method == Algorithm::ES384 {
+        b"\x30\x10\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x05\x2b\x81\x04\x00\x22"
+    } else {
+        b"\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07"
+    };
+    let version: &[u8] = b"\x02\x01\x00";
+    let (octets, sequence) = (4, 0x30);
+    tagged(sequence, &[version, curve, &tagged(octets, key)].concat())
+}
+
+/// One DER value.
+fn tagged(tag: u8, value: &[u8]) -> Vec<u8> {
+    let length = value.len().to_be_bytes();
+    let digits = length
+        .iter()
+        .position(|b| *b != 0)
+        .map_or(&[][..], |i| &length[i..]);
+    let mut out = vec![tag];
+    match (digits, u8::try_from(digits.len())) {
+        ([], _) => out.push(0),
+        ([short], _) if *short < 0x80 => out.push(*short),
+        (_, Ok(count)) => {
+            out.push(0x80 | count);
+            out.extend_from_slice(digits);
+        }
+        (_, Err(_)) => {}
+    }
+    out.extend_from_slice(value);
+    out
 }
 
 fn public_key(method: Algorithm, data: &[u8]) -> Result<DecodingKey, jsonwebtoken::errors::Error> {
@@ -193,6 +236,38 @@ mod tests {
                 assert_eq!(checks.user_of(&token), Some(caller()));
                 assert_eq!(checks.sign(&caller()).unwrap(), None);
             }
+        }
+    }
+
+    /// Made for this test by `openssl ecparam -genkey -noout`.
+    const OPENSSL_EC: [(Algorithm, &str); 2] = [
+        (
+            Algorithm::ES256,
+            "-----BEGIN EC PRIVATE KEY-----\n\
+             MHcCAQEEIL8wH5ncGPCdD1kxUKOCk/vDNTtW2nOYQKActzwzWIv/oAoGCCqGSM49\n\
+             AwEHoUQDQgAEFKKnM3o5OpUyl+G1zrjT9Xe+MoRniRcMq3fleGCB0u4sg8TkGrv+\n\
+             laJnwkIhTzAcI6N/I9TN6Z/nxuoLscrp9w==\n\
+             -----END EC PRIVATE KEY-----\n",
+        ),
+        (
+            Algorithm::ES384,
+            "-----BEGIN EC PRIVATE KEY-----\n\
+             MIGkAgEBBDA6BH1W/pQDEcuEd7kdsj3cQJOCIOBcl+nBNPFxvCDNBQreJGcSiKpO\n\
+             PBgKUhdU2/egBwYFK4EEACKhZANiAAS8jnLI6Of2RRQ/msZ9Owk8o6ollJYTDKfl\n\
+             KpxxRnaPr7QGJ/pbU7bOhTSuDJtwlBvGeqS66w1ON0KR7I8wE/9Gu02f71/QpVTR\n\
+             I4pLhSR9RGIx2+EO6KPBP9JoaUY8tyk=\n\
+             -----END EC PRIVATE KEY-----\n",
+        ),
+    ];
+
+    #[test]
+    fn keys_of_openssls_old_form_are_taken() {
+        let keys = Keys::new();
+        for (method, key) in OPENSSL_EC {
+            keys.write("key", key.as_bytes());
+            let jwt = keys.jwt(method, "", "key").unwrap();
+            let token = jwt.sign(&caller()).unwrap().unwrap();
+            assert_eq!(jwt.user_of(&token), Some(caller()), "{method:?}");
         }
     }
 
