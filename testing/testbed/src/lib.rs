@@ -37,6 +37,7 @@ mod up;
 
 pub use cli::FaultCommand;
 pub use nft::Cut;
+pub use pki::write_account_keys;
 pub use state::{NodeRecord, StateDir, cache_root};
 pub use steps::Steps;
 pub use testbed::Testbed;

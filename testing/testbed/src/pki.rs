@@ -25,9 +25,7 @@ pub(crate) fn create(directory: &Path, addresses: Addresses, nodes: &[NodeRecord
     make_dir(directory)?;
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     let authority = Authority::new(directory)?;
-    let accounts = KeyPair::generate()?;
-    write(&directory.join("sa.key"), &accounts.serialize_pem())?;
-    write(&directory.join("sa.pub"), &accounts.public_key_pem())?;
+    write_account_keys(directory)?;
     let server = format!("https://{}:6443", addresses.control_plane());
     let names = [
         "kubernetes",
@@ -73,6 +71,16 @@ pub(crate) fn create(directory: &Path, addresses: Addresses, nodes: &[NodeRecord
         authority.kubeconfig(&file, &server)?;
     }
     Ok(())
+}
+
+/// Writes the pair that service accounts' tokens are signed with: `sa.key` and `sa.pub`.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn write_account_keys(directory: &Path) -> Result<()> {
+    let accounts = KeyPair::generate()?;
+    write(&directory.join("sa.key"), &accounts.serialize_pem())?;
+    write(&directory.join("sa.pub"), &accounts.public_key_pem())
 }
 
 impl<'a> Authority<'a> {

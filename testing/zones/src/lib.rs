@@ -8,6 +8,7 @@
 //! `cargo xtask test --layer zones` sets all of it. Test programs whose names begin with `api` need only an
 //! API server with its controllers, no member ever runs in them.
 
+pub mod api_server;
 pub mod cluster;
 pub mod data;
 pub mod install;
@@ -15,6 +16,7 @@ pub mod limits;
 pub mod program;
 pub mod world;
 
+pub use api_server::ApiServer;
 pub use cluster::{Cluster, Space};
 pub use data::Writer;
 pub use world::World;

@@ -20,3 +20,5 @@ pub const DEATH: Duration = Duration::from_secs(60);
 pub const REQUEST: Duration = Duration::from_secs(2);
 /// Between two looks at something that is waited for.
 pub const POLL: Duration = Duration::from_millis(100);
+/// An API server on our members, from its start to its first answer.
+pub const API_READY: Duration = Duration::from_secs(120);

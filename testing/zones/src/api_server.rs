@@ -1,0 +1,120 @@
+//! A kube-apiserver of its own, whose etcd is a cluster of our members: a drop-in has to carry it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use kube::config::AuthInfo;
+use kube::{Client, Config};
+use kvorum_testbed::tools::{self, ToolSet};
+use kvorum_testbed::write_account_keys;
+
+use crate::limits::{API_READY, POLL};
+
+/// Who may do everything, by this word alone.
+const TOKEN: &str = "of-a-test";
+
+/// A running API server; it ends with this.
+pub struct ApiServer {
+    /// A client that may do everything.
+    pub client: Client,
+    child: Child,
+    log: PathBuf,
+    // What it writes lies here.
+    _directory: tempfile::TempDir,
+}
+
+impl ApiServer {
+    /// Starts one on a loopback address with these etcd endpoints, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not get ready.
+    pub async fn start(address: &str, etcd: &[String]) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("kvorum-api-").tempdir()?;
+        let log = directory.path().join("kube-apiserver.log");
+        write_account_keys(directory.path())?;
+        let tokens = format!("{TOKEN},tester,tester,system:masters\n");
+        std::fs::write(directory.path().join("tokens.csv"), tokens)?;
+        let program = tools::ensure(ToolSet::Kubernetes)?.join("kube-apiserver");
+        let child = Command::new(program)
+            .args(flags(address, etcd, directory.path()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
+            .spawn()
+            .context("the API server cannot be started")?;
+        let mut server = Self {
+            client: client(address)?,
+            child,
+            log,
+            _directory: directory,
+        };
+        server.ready().await?;
+        Ok(server)
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let request = http::Request::get("/readyz").body(Vec::new())?;
+            if self.client.request_text(request).await.is_ok() {
+                return Ok(());
+            }
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || started.elapsed() > API_READY {
+                bail!("the API server is not ready: {}", self.tail());
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The end of what it printed.
+    #[must_use]
+    pub fn tail(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(20).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for ApiServer {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn flags(address: &str, etcd: &[String], directory: &Path) -> Vec<String> {
+    let file = |name: &str| directory.join(name).display().to_string();
+    let etcd: Vec<String> = etcd.iter().map(|e| format!("http://{e}")).collect();
+    vec![
+        format!("--etcd-servers={}", etcd.join(",")),
+        format!("--bind-address={address}"),
+        "--secure-port=6443".to_owned(),
+        // It serves no cluster network, so nobody is to be told where it is.
+        "--advertise-address=192.0.2.1".to_owned(),
+        "--endpoint-reconciler-type=none".to_owned(),
+        "--service-cluster-ip-range=10.255.0.0/24".to_owned(),
+        "--authorization-mode=RBAC".to_owned(),
+        format!("--token-auth-file={}", file("tokens.csv")),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!("--service-account-key-file={}", file("sa.pub")),
+        format!("--service-account-signing-key-file={}", file("sa.key")),
+        // Signs a certificate for itself there.
+        format!("--cert-dir={}", file("certificates")),
+        "--v=1".to_owned(),
+    ]
+}
+
+fn client(address: &str) -> Result<Client> {
+    let mut config = Config::new(format!("https://{address}:6443").parse()?);
+    config.accept_invalid_certs = true;
+    config.auth_info = AuthInfo {
+        token: Some(TOKEN.to_owned().into()),
+        ..AuthInfo::default()
+    };
+    Client::try_from(config).context("no client for the API server")
+}
