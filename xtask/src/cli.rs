@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Test(TestOptions),
     /// Run the layer of fault tests and write what it saw into docs/failure-modes.md
     FailureModes,
+    /// Record histories of concurrent clients under faults and have them checked
+    Linearizability(LinearizabilityOptions),
     /// Check formatting, lints and generated files; changes nothing
     Verify,
     /// Format, apply what the linter can fix, write generated files
@@ -84,6 +86,16 @@ pub(crate) struct UpOptions {
     /// If the testbed does not start, leave it as it is
     #[arg(long)]
     pub(crate) keep_going: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LinearizabilityOptions {
+    /// How long; each history is of one cluster and half a minute
+    #[arg(long, default_value_t = 10)]
+    pub(crate) minutes: u64,
+    /// Draw the same requests and faults again, as a failure printed it
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -83,7 +83,10 @@ impl Layer {
     /// Why it cannot run on this machine, if so.
     pub(crate) fn obstacle(self, foreign_kubernetes: bool) -> Option<String> {
         let check = || -> Result<()> {
-            if self.needs_etcd() || (self.needs_kubernetes() && !foreign_kubernetes) {
+            if self.needs_etcd()
+                || self == Self::Faults
+                || (self.needs_kubernetes() && !foreign_kubernetes)
+            {
                 preflight::check_go()?;
             }
             if self.needs_kubernetes() && !foreign_kubernetes {

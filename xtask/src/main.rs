@@ -56,6 +56,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Fault(fault) => println!("{}", fault.run(&Testbed::attach(name)?)?),
         Command::Image { out } => images::run(out.as_deref())?,
         Command::Test(options) => return test::run(options, Vec::new()),
+        Command::Linearizability(options) => return faults::check_histories(options),
         Command::FailureModes => return faults::write_failure_modes(),
         Command::Verify => return gate::verify(),
         Command::Fix => return gate::fix(),

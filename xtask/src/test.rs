@@ -114,6 +114,8 @@ fn build(layers: &[Layer], foreign: bool) -> Result<(Environment, Option<Program
         programs = Some(built);
     }
     if layers.contains(&Layer::Faults) {
+        let checker = tools::ensure(ToolSet::Linearizability)?.join("linearizability");
+        environment.push(("KVORUM_LINEARIZABILITY_BIN", checker.into()));
         let built = build_with_faultpoints()?;
         environment.push(("KVORUM_FAULTPOINTS_BIN", built.into()));
     }

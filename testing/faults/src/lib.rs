@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod faults;
+pub mod history;
 pub mod limits;
 pub mod network;
 pub mod predict;

@@ -15,3 +15,12 @@ pub const WRITER_PAUSE: Duration = Duration::from_millis(20);
 pub const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Networks that can be there at a time.
 pub const BLOCKS: u8 = 60;
+/// A client of a recorded history gives an operation up after this: short, so that many are
+/// given up of which nobody knows what becomes of them.
+pub const ASK_TIMEOUT: Duration = Duration::from_millis(700);
+/// Longest pause of such a client between two operations.
+pub const CLIENT_PAUSE: Duration = Duration::from_millis(30);
+/// A watcher that hears nothing for this long goes on at the next member.
+pub const WATCH_SILENCE: Duration = Duration::from_secs(1);
+/// Longest that one fault lasts, and the longest quiet after it.
+pub const FAULT_MAX: Duration = Duration::from_millis(2500);

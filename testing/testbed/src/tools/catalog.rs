@@ -17,6 +17,8 @@ pub enum ToolSet {
     Helm,
     /// `pause`, which holds a pod's namespaces open.
     Pause,
+    /// `linearizability`, which checks recorded histories.
+    Linearizability,
 }
 
 /// How a set is built.
@@ -50,18 +52,28 @@ const PLAIN: &str = "-s -w";
 const KUBERNETES_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.4 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
 const ETCD_RENAMES: &[(&str, &str)] = &[("server", "etcd")];
 
+/// All tools that a module names.
+fn tools(
+    module: &'static str,
+    title: &'static str,
+    files: Vec<(&'static str, &'static str)>,
+    packages: u32,
+    cpu_seconds: u32,
+) -> Spec {
+    Spec {
+        module,
+        title,
+        files,
+        link_flags: PLAIN,
+        target: "tool",
+        packages,
+        cpu_seconds,
+        renames: &[],
+    }
+}
+
 impl ToolSet {
     pub(super) fn spec(self) -> Spec {
-        let tools = |module, title, files, packages, cpu_seconds| Spec {
-            module,
-            title,
-            files,
-            link_flags: PLAIN,
-            target: "tool",
-            packages,
-            cpu_seconds,
-            renames: &[],
-        };
         match self {
             Self::Etcd37 => Spec {
                 renames: ETCD_RENAMES,
@@ -110,6 +122,16 @@ impl ToolSet {
                 1180,
                 330,
             ),
+            Self::Linearizability => Spec {
+                target: ".",
+                ..tools(
+                    "linearizability",
+                    "the linearizability checker",
+                    module_files!("linearizability", "go.sum", "main.go", "model.go"),
+                    120,
+                    30,
+                )
+            },
             Self::Pause => Spec {
                 target: ".",
                 ..tools(
