@@ -2,7 +2,7 @@
 
 use crate::World;
 use crate::limits::FAULT_MAX;
-use crate::rules::{Cut, stations};
+use crate::rules::{Cut, one_way, stations};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -19,9 +19,12 @@ enum Fault {
     CutLeaderOff,
     CutAnyOff,
     CutOneLink,
+    /// It is heard and hears nobody.
+    DeafenLeader,
+    MoveLeader,
 }
 
-const FAULTS: [Fault; 8] = [
+const FAULTS: [Fault; 10] = [
     Fault::KillLeader,
     Fault::KillAny,
     Fault::KillAll,
@@ -30,6 +33,8 @@ const FAULTS: [Fault; 8] = [
     Fault::CutLeaderOff,
     Fault::CutAnyOff,
     Fault::CutOneLink,
+    Fault::DeafenLeader,
+    Fault::MoveLeader,
 ];
 
 /// Whoever does it.
@@ -95,6 +100,8 @@ impl Faults {
             Fault::CutLeaderOff => self.cut(world, leader, usize::MAX).await,
             Fault::CutAnyOff => self.cut(world, any, usize::MAX).await,
             Fault::CutOneLink => self.cut(world, leader, 1).await,
+            Fault::DeafenLeader => self.deafen(world, leader).await,
+            Fault::MoveLeader => world.cluster.move_leader(any).await,
         }
     }
 
@@ -115,11 +122,23 @@ impl Faults {
         world.cluster.members[at].resume();
     }
 
+    async fn deafen(&mut self, world: &World, at: usize) {
+        let own = &world.stations[at];
+        let others = world.stations.iter().filter(|name| *name != own);
+        let cuts: Vec<Cut> = others.map(|name| one_way(name, own)).collect();
+        world.network.cut(&cuts);
+        self.a_while().await;
+        world.network.heal();
+    }
+
     /// Cuts up to `most` of a member's links to other members.
     async fn cut(&mut self, world: &World, at: usize, most: usize) {
         let own = &world.stations[at];
         let others = world.stations.iter().filter(|name| *name != own);
-        let cuts: Vec<Cut> = others.take(most).map(|name| stations(own, name)).collect();
+        let cuts: Vec<Cut> = others
+            .take(most)
+            .flat_map(|name| stations(own, name))
+            .collect();
         world.network.cut(&cuts);
         self.a_while().await;
         world.network.heal();

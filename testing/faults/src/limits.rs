@@ -5,8 +5,8 @@ use std::time::Duration;
 /// What must happen (a write, an election, a return) must have happened within this; machines
 /// are shared and slow at times.
 pub const LIMIT: Duration = Duration::from_secs(60);
-/// Nothing may happen for this long where nothing is predicted: several election timeouts.
-pub const WINDOW: Duration = Duration::from_millis(2500);
+/// Nothing may happen for this long where nothing is predicted: two election timeouts.
+pub const WINDOW: Duration = Duration::from_secs(2);
 /// Pause between looks while waiting for a condition.
 pub const POLL: Duration = Duration::from_millis(20);
 /// Pause of a writer between two writes: it must see gaps, not load two cores.

@@ -3,19 +3,32 @@
 //! The router forwards everything. Its links are named like the stations behind them, so a
 //! zone is a prefix and `a*` means all of zone a.
 
-/// Two ends that do not reach each other, each a station (`a1`) or a zone (`a*`).
-pub type Cut = (String, String);
+/// What one end sends does not reach the other; each is a station (`a1`) or a zone (`a*`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    from: String,
+    to: String,
+}
 
-/// Two zones that do not reach each other.
+/// One station is not heard by the other, but hears it.
 #[must_use]
-pub fn zones(one: char, two: char) -> Cut {
-    (format!("{one}*"), format!("{two}*"))
+pub fn one_way(from: &str, to: &str) -> Cut {
+    Cut {
+        from: from.to_owned(),
+        to: to.to_owned(),
+    }
 }
 
 /// Two stations that do not reach each other.
 #[must_use]
-pub fn stations(one: &str, two: &str) -> Cut {
-    (one.to_owned(), two.to_owned())
+pub fn stations(one: &str, two: &str) -> [Cut; 2] {
+    [one_way(one, two), one_way(two, one)]
+}
+
+/// Two zones that do not reach each other.
+#[must_use]
+pub fn zones(one: char, two: char) -> [Cut; 2] {
+    stations(&format!("{one}*"), &format!("{two}*"))
 }
 
 /// The table as it is when nothing is cut.
@@ -28,12 +41,10 @@ pub fn base_table() -> &'static str {
 #[must_use]
 pub fn transaction(cuts: &[Cut]) -> String {
     let mut text = "flush chain inet wan cut\n".to_owned();
-    for (one, two) in cuts {
-        for (from, to) in [(one, two), (two, one)] {
-            text.push_str(&format!(
-                "add rule inet wan cut iifname \"{from}\" oifname \"{to}\" drop\n"
-            ));
-        }
+    for Cut { from, to } in cuts {
+        text.push_str(&format!(
+            "add rule inet wan cut iifname \"{from}\" oifname \"{to}\" drop\n"
+        ));
     }
     text
 }
@@ -43,8 +54,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cut_is_both_ways_and_healing_is_an_empty_chain() {
-        insta::assert_snapshot!(transaction(&[zones('a', 'c'), stations("b1", "b2")]), @r#"
+    fn a_link_is_cut_both_ways_and_healing_is_an_empty_chain() {
+        insta::assert_snapshot!(transaction(&[zones('a', 'c'), stations("b1", "b2")].concat()), @r#"
         flush chain inet wan cut
         add rule inet wan cut iifname "a*" oifname "c*" drop
         add rule inet wan cut iifname "c*" oifname "a*" drop

@@ -198,7 +198,9 @@ async fn the_checker_catches_what_is_not_linearizable() {
     let get = action("get", 0, "");
     ask(&world, away, &get).await;
     let links = (0..3).filter(|i| *i != away);
-    let links: Vec<_> = links.map(|i| stations(NAMES[away], NAMES[i])).collect();
+    let links: Vec<_> = links
+        .flat_map(|i| stations(NAMES[away], NAMES[i]))
+        .collect();
     world.network.cut(&links);
     let third = action("put", 0, "third");
     let answer = ask(&world, leader, &third).await;

@@ -193,7 +193,7 @@ async fn two_leaders(table: &mut Table) {
     let mut keys = acknowledged(&world.cluster, 0).await;
     let cuts: Vec<_> = [0, 1]
         .into_iter()
-        .flat_map(|old| (2..5).map(move |new| stations(names[old], names[new])))
+        .flat_map(|old| (2..5).flat_map(move |new| stations(names[old], names[new])))
         .collect();
     world.network.cut(&cuts);
     // Before it can know that it has lost its majority.

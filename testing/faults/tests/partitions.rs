@@ -1,5 +1,5 @@
-//! Goal: partitions that are not clean come to an end: a leader that sees only a bridge is
-//! replaced, and a follower that was away comes back without an election.
+//! Goal: partitions that are not clean come to an end: a leader that sees only a bridge, or is
+//! heard and does not hear, is replaced, and a follower that was away comes back without an election.
 //! Method: processes in network namespaces, links cut one by one.
 
 #![allow(
@@ -10,7 +10,7 @@
 
 use kvorum_faults::limits::{LIMIT, WINDOW, WRITER_PAUSE};
 use kvorum_faults::report::{Table, seconds};
-use kvorum_faults::rules::{Cut, stations};
+use kvorum_faults::rules::{Cut, one_way, stations};
 use kvorum_faults::{World, network::OBSERVER};
 use kvorum_processes::load::Load;
 
@@ -22,16 +22,12 @@ fn load(world: &World, prefix: &str) -> Load {
 }
 
 /// Cuts these links with m1 leading; whoever leads then, somebody serves. Heals.
-async fn comes_to_an_end(world: &World, name: &str, cuts: &[(usize, usize)], table: &mut Table) {
+async fn comes_to_an_end(world: &World, name: &str, links: &[Cut], table: &mut Table) {
     world.cluster.move_leader(0).await;
     let (_, term) = world.agreed().await;
     let load = load(world, &format!("load/{name}/"));
     load.more(50, LIMIT).await;
-    let links: Vec<Cut> = cuts
-        .iter()
-        .map(|(one, two)| stations(FIVE[one - 1], FIVE[two - 1]))
-        .collect();
-    world.network.cut(&links);
+    world.network.cut(links);
     let (leader, elected) = world.elected(term).await;
     load.more(50, LIMIT).await;
     world.network.heal();
@@ -52,7 +48,7 @@ async fn comes_to_an_end(world: &World, name: &str, cuts: &[(usize, usize)], tab
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_sees_only_a_bridge_is_replaced() {
+async fn a_leader_that_is_only_half_connected_is_replaced() {
     let world = World::start(&FIVE, &[], &[]).await;
     let mut table = Table::new(&[
         "m1 leads, then",
@@ -62,12 +58,22 @@ async fn a_leader_that_sees_only_a_bridge_is_replaced() {
         "elections by the heal",
         "acknowledged writes lost",
     ]);
-    let only_m2 = [(1, 3), (1, 4), (1, 5)];
+    let only_m2 = ["m3", "m4", "m5"]
+        .map(|other| stations("m1", other))
+        .concat();
     comes_to_an_end(&world, "m1 reaches only m2", &only_m2, &mut table).await;
     // The bridge is needed for the other side's majority, and hears the old leader too.
-    let without_m5 = [(1, 3), (1, 4), (1, 5), (2, 5), (3, 5), (4, 5)];
+    let m5_alone = ["m2", "m3", "m4"]
+        .map(|other| stations("m5", other))
+        .concat();
+    let without_m5 = [only_m2, m5_alone].concat();
     let name = "m1 reaches only m2, m5 reaches nobody";
     comes_to_an_end(&world, name, &without_m5, &mut table).await;
+    let others = ["m2", "m3", "m4", "m5"];
+    let deaf = others.map(|other| one_way(other, "m1"));
+    comes_to_an_end(&world, "m1 hears nobody, all hear m1", &deaf, &mut table).await;
+    let mute = others.map(|other| one_way("m1", other));
+    comes_to_an_end(&world, "nobody hears m1, m1 hears all", &mute, &mut table).await;
     table.write("bridges");
 }
 
@@ -79,7 +85,7 @@ async fn a_follower_that_was_away_comes_back_without_an_election() {
     let load = load(&world, "load/");
     load.more(50, LIMIT).await;
     let others = (0..3).filter(|i| *i != away);
-    let links: Vec<Cut> = others.map(|i| stations(FIVE[away], FIVE[i])).collect();
+    let links: Vec<Cut> = others.flat_map(|i| stations(FIVE[away], FIVE[i])).collect();
     world.network.cut(&links);
     // Long enough for it to want many elections.
     tokio::time::sleep(2 * WINDOW).await;

@@ -140,7 +140,7 @@ async fn case(world: &World, n: usize, cuts: Cuts, zone: Zone, table: &mut Table
     let links: Vec<rules::Cut> = cuts
         .pairs()
         .iter()
-        .map(|(one, two)| rules::zones(one.letter(), two.letter()))
+        .flat_map(|(one, two)| rules::zones(one.letter(), two.letter()))
         .collect();
     world.network.cut(&links);
     let seen = watch(world, &pairs, cuts, at, term).await;
