@@ -5,7 +5,7 @@ use kvorum_bolt::{Add, Writer};
 use kvorum_mvcc::engine::{Table, View};
 use kvorum_mvcc::{Revision, meta_of};
 use kvorum_proto::etcdserverpb::{AlarmMember, Member};
-use kvorum_proto::log::{AlarmRow, LeaseRow, StoreMeta};
+use kvorum_proto::log::{AlarmRow, AuthRow, LeaseRow, StoreMeta};
 use kvorum_proto::mvccpb::KeyValue;
 use prost::Message;
 use serde_json::json;
@@ -127,6 +127,30 @@ fn alarms(view: &dyn View) -> io::Result<Pairs> {
     .collect()
 }
 
+/// Whether users are asked for, and the revision of what they may do.
+fn auth(view: &dyn View) -> io::Result<Pairs> {
+    let mut state = AuthRow {
+        enabled: false,
+        revision: 1,
+    };
+    for (_, row) in view.rows(Table::Auth)? {
+        state = AuthRow::decode(row).map_err(|_| damaged("state of authentication"))?;
+    }
+    Ok(BTreeMap::from([
+        (b"authEnabled".to_vec(), vec![u8::from(state.enabled)]),
+        (
+            b"authRevision".to_vec(),
+            state.revision.to_be_bytes().to_vec(),
+        ),
+    ]))
+}
+
+/// Users and roles are kept as etcd keeps them.
+fn same(view: &dyn View, table: Table) -> io::Result<Pairs> {
+    let rows = view.rows(table)?.into_iter();
+    Ok(rows.map(|(k, v)| (k.to_vec(), v.to_vec())).collect())
+}
+
 fn records(view: &dyn View, add: Add<'_>) -> io::Result<()> {
     let mut failed = None;
     let mut one = |revision: Revision, data: &[u8]| -> io::Result<()> {
@@ -167,18 +191,16 @@ pub fn export(view: &dyn View, list: &[Member], file: File) -> io::Result<File> 
         .collect();
     let mut writer = Writer::new(BufWriter::with_capacity(1 << 20, file))?;
     writer.bucket(b"key", |add| records(view, add))?;
-    let nothing = Pairs::new;
-    let auth = BTreeMap::from([(b"authRevision".to_vec(), 1_u64.to_be_bytes().to_vec())]);
     for (name, pairs) in [
         ("meta", meta(&store, &voters)),
         ("lease", leases(view)?),
         ("alarm", alarms(view)?),
         ("cluster", cluster(&store.downgrade)),
         ("members", members(list)),
-        ("members_removed", nothing()),
-        ("auth", auth),
-        ("authUsers", nothing()),
-        ("authRoles", nothing()),
+        ("members_removed", Pairs::new()),
+        ("auth", auth(view)?),
+        ("authUsers", same(view, Table::User)?),
+        ("authRoles", same(view, Table::Role)?),
     ] {
         writer.bucket(name.as_bytes(), |add| {
             pairs.iter().try_for_each(|(key, value)| add(key, value))

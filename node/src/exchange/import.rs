@@ -5,8 +5,9 @@ use crate::consensus::types::{self, MemberId, Membership, Node, StoredMembership
 use kvorum_bolt::Reader;
 use kvorum_mvcc::Revision;
 use kvorum_mvcc::engine::{Batch, Engine, Table};
+use kvorum_proto::authpb::{Role, User};
 use kvorum_proto::etcdserverpb::AlarmMember;
-use kvorum_proto::log::{AlarmRow, LeaseRow, StoreMeta};
+use kvorum_proto::log::{AlarmRow, AuthRow, LeaseRow, StoreMeta};
 use kvorum_proto::mvccpb::KeyValue;
 use kvorum_storage::disk::RealDisk;
 use kvorum_storage::engine;
@@ -106,15 +107,6 @@ fn fill(
         Ok(())
     };
     reader.bucket(b"meta", &mut compaction)?;
-    reader.bucket(b"auth", &mut |name, value| {
-        if name == b"authEnabled" && value == [1] {
-            return Err(io::Error::other(
-                "its users and roles are in force, and this version does not read them: disable \
-                 authentication, take the snapshot again, and enable it here",
-            ));
-        }
-        Ok(())
-    })?;
     meta.compacted = meta.compacted.max(meta.swept);
     meta.revision = meta.revision.max(meta.compacted);
     let mut batch = Batch::default();
@@ -137,6 +129,7 @@ fn fill(
         Ok(())
     })?;
     rows(reader, &mut batch)?;
+    users(reader, &mut batch)?;
     let ids: BTreeSet<MemberId> = members.keys().copied().collect();
     let membership = Membership::new(vec![ids], members.clone()).map_err(io::Error::other)?;
     let stored = StoredMembership::new(Some(types::log_id(BEGIN, BEGIN)), membership);
@@ -173,6 +166,43 @@ fn rows(reader: &Reader, batch: &mut Batch) -> io::Result<()> {
         batch
             .rows
             .push((Table::Alarm, key, Some(row.encode_to_vec())));
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Users, roles, and whether they are asked for.
+fn users(reader: &Reader, batch: &mut Batch) -> io::Result<()> {
+    let mut auth = AuthRow {
+        enabled: false,
+        revision: 1,
+    };
+    reader.bucket(b"auth", &mut |name, value| {
+        match name {
+            b"authEnabled" => auth.enabled = value == [1],
+            b"authRevision" => {
+                let revision = value.try_into().map_err(|_| damaged("auth revision"))?;
+                auth.revision = u64::from_be_bytes(revision);
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    batch
+        .rows
+        .push((Table::Auth, Vec::new(), Some(auth.encode_to_vec())));
+    reader.bucket(b"authUsers", &mut |name, value| {
+        User::decode(value).map_err(|_| damaged("users"))?;
+        batch
+            .rows
+            .push((Table::User, name.to_vec(), Some(value.to_vec())));
+        Ok(())
+    })?;
+    reader.bucket(b"authRoles", &mut |name, value| {
+        Role::decode(value).map_err(|_| damaged("roles"))?;
+        batch
+            .rows
+            .push((Table::Role, name.to_vec(), Some(value.to_vec())));
         Ok(())
     })?;
     Ok(())

@@ -21,6 +21,7 @@ use kvorum_proto::etcdserverpb::{
     AuthDisableRequest, AuthEnableRequest, AuthUserDeleteRequest, MemberAddRequest, PutRequest,
     RangeRequest,
 };
+use std::path::Path;
 use std::time::Instant;
 use tonic::Code::{InvalidArgument, PermissionDenied, Unauthenticated};
 use tonic::Status;
@@ -92,14 +93,7 @@ async fn users_survive_a_crash_of_everybody() {
     }
     for member in &cluster.members {
         let client = member.client();
-        let until = Instant::now() + READY_TIMEOUT;
-        let alice = loop {
-            match authenticate(&client, "alice", "alice").await {
-                Ok(token) => break token,
-                Err(status) => assert!(Instant::now() < until, "{status}"),
-            }
-            tokio::time::sleep(POLL).await;
-        };
+        let alice = wait_authenticated(&client, "alice").await;
         assert_eq!(status(&client).await, before);
         put(&client, &alice, "a").await.unwrap();
         refused(put(&client, &alice, "z").await, PermissionDenied, DENIED);
@@ -148,6 +142,69 @@ async fn a_newcomer_gets_the_users_with_the_snapshot() {
     read_here(&learner, &alice, "a").await.unwrap();
     let denied = read_here(&learner, &alice, "z").await;
     refused(denied, PermissionDenied, DENIED);
+}
+
+/// Lays out one member whose directory is restored from a snapshot of another, taken by root.
+fn restored(program: &Program, from: &Cluster, file: &Path) -> Cluster {
+    let saved = Program::etcd_tool("etcdctl")
+        .args(["--endpoints", &from.members[0].endpoint()])
+        .args(["--user", "root:root", "snapshot", "save"])
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(saved.status.success(), "{saved:?}");
+    let cluster = Cluster::lay_out(program, 1, &["--unsafe-no-fsync"]);
+    let member = &cluster.members[0];
+    let all = format!("{}={}", member.name, member.peer_url());
+    let restored = Program::etcd_tool("etcdutl")
+        .args(["snapshot", "restore"])
+        .arg(file)
+        .arg("--data-dir")
+        .arg(&member.data_dir)
+        .args(["--name", &member.name, "--initial-cluster", &all])
+        .args(["--initial-advertise-peer-urls", &member.peer_url()])
+        .output()
+        .unwrap();
+    assert!(restored.status.success(), "{restored:?}");
+    cluster
+}
+
+/// Waits until users are known by their password again.
+async fn wait_authenticated(client: &Client, name: &str) -> String {
+    let until = Instant::now() + READY_TIMEOUT;
+    loop {
+        match authenticate(client, name, name).await {
+            Ok(token) => return token,
+            Err(status) => assert!(Instant::now() < until, "{status}"),
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_go_to_etcd_and_come_back_with_a_snapshot() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut source = cluster(1, &[]).await;
+    let (root, _) = enabled(&source.members[0].client()).await;
+    add_user(&source.members[0].client(), &root, "bob")
+        .await
+        .unwrap();
+    let before = status(&source.members[0].client()).await;
+    for (i, program) in [Program::etcd(), Program::kvorum()].into_iter().enumerate() {
+        let file = directory.path().join(format!("{i}.db"));
+        let mut next = restored(&program, &source, &file);
+        next.members[0].start().unwrap();
+        let client = next.members[0].client();
+        let alice = wait_authenticated(&client, "alice").await;
+        assert_eq!(status(&client).await, before, "{program:?}");
+        put(&client, &alice, "a").await.unwrap();
+        refused(put(&client, &alice, "z").await, PermissionDenied, DENIED);
+        let bob = wait_authenticated(&client, "bob").await;
+        refused(put(&client, &bob, "a").await, PermissionDenied, DENIED);
+        let root = wait_authenticated(&client, "root").await;
+        put(&client, &root, "z").await.unwrap();
+        source = next;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
