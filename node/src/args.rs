@@ -1,5 +1,6 @@
 //! The command line: etcd's flags, each also as `ETCD_<FLAG>`, and a few of ours.
 
+pub mod accepted;
 pub mod tls;
 
 use clap::{ArgAction, Parser, ValueEnum};
@@ -166,6 +167,51 @@ pub struct Args {
     #[arg(long, env = "KVORUM_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
 
+    /// Where to serve HTTP/1 (pages and the JSON gateway) beside the client port.
+    #[arg(long, env = "ETCD_LISTEN_CLIENT_HTTP_URLS")]
+    pub listen_client_http_urls: Option<String>,
+
+    /// How much is measured: with extensive, how long each kind of call takes.
+    #[arg(long, env = "ETCD_METRICS", default_value = "basic")]
+    pub metrics: MetricsDetail,
+
+    /// Most learners at a time.
+    #[arg(long, env = "ETCD_MAX_LEARNERS", default_value_t = 1)]
+    pub max_learners: usize,
+
+    /// How often the leader compares all members' data: a duration; 0s: never.
+    #[arg(long, env = "ETCD_CORRUPT_CHECK_TIME", default_value = "0s")]
+    pub corrupt_check_time: String,
+
+    /// How often compacted data is compared; taken together with --corrupt-check-time.
+    #[arg(
+        long,
+        env = "ETCD_COMPACT_HASH_CHECK_TIME",
+        default_value = "0s",
+        hide = true
+    )]
+    pub compact_hash_check_time: String,
+
+    /// How often a silent client is asked whether it is still there; 0s: never.
+    #[arg(long, env = "ETCD_GRPC_KEEPALIVE_INTERVAL", default_value = "2h")]
+    pub grpc_keepalive_interval: String,
+
+    /// How long it may take to answer before its connection is closed.
+    #[arg(long, env = "ETCD_GRPC_KEEPALIVE_TIMEOUT", default_value = "20s")]
+    pub grpc_keepalive_timeout: String,
+
+    /// Not served: a cluster without a quorum is restored from a snapshot.
+    #[arg(long, env = "ETCD_FORCE_NEW_CLUSTER", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide = true)]
+    pub force_new_cluster: bool,
+
+    /// Not served: certificates are given.
+    #[arg(long, env = "ETCD_AUTO_TLS", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide = true)]
+    pub auto_tls: bool,
+
+    /// Not served: certificates are given.
+    #[arg(long, env = "ETCD_PEER_AUTO_TLS", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide = true)]
+    pub peer_auto_tls: bool,
+
     /// Certificates.
     #[command(flatten)]
     pub tls: tls::TlsArgs,
@@ -178,17 +224,9 @@ pub struct Args {
     #[arg(long, short = 'V')]
     pub version: bool,
 
-    /// Pre-vote is always on; the flag is taken for etcd's sake.
-    #[arg(long, env = "ETCD_PRE_VOTE", num_args = 0..=1, default_missing_value = "true", hide = true)]
-    pub pre_vote: Option<bool>,
-
-    /// Strict reconfiguration checks are always on; the flag is taken for etcd's sake.
-    #[arg(long, env = "ETCD_STRICT_RECONFIG_CHECK", num_args = 0..=1, default_missing_value = "true", hide = true)]
-    pub strict_reconfig_check: Option<bool>,
-
-    /// etcd's logger; taken and ignored.
-    #[arg(long, env = "ETCD_LOGGER", hide = true)]
-    pub logger: Option<String>,
+    /// Flags of etcd's that mean nothing here.
+    #[command(flatten)]
+    pub accepted: accepted::Accepted,
 }
 
 /// etcd's `--initial-cluster-state`.
@@ -198,6 +236,15 @@ pub enum ClusterState {
     New,
     /// There already: wait to be added.
     Existing,
+}
+
+/// etcd's `--metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MetricsDetail {
+    /// Counts.
+    Basic,
+    /// Times of calls as well.
+    Extensive,
 }
 
 /// etcd's `--auto-compaction-mode`.

@@ -1,14 +1,16 @@
 //! What the flags come to, checked.
 
 mod founding;
+mod spans;
 mod tls;
 
-use crate::args::{Args, CompactionMode};
+use crate::args::{Args, MetricsDetail};
 use crate::auth;
 use crate::consensus::settings::Timing;
 use crate::consensus::types::MemberId;
 use crate::limits::QUOTA_BYTES_DEFAULT;
 use crate::member::{Attributes, RequestLimits};
+use spans::{auto_compaction, duration, some, span};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +55,15 @@ pub enum AutoCompaction {
     Revisions(i64),
 }
 
+/// How a silent client is found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// After this much silence it is asked; `None`: never.
+    pub interval: Option<Duration>,
+    /// It must answer within this.
+    pub timeout: Duration,
+}
+
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
@@ -75,6 +86,18 @@ pub struct Config {
     pub listen_peer: Vec<Listen>,
     /// Where to serve metrics and health.
     pub listen_metrics: Vec<Listen>,
+    /// Where to serve pages and the gateway alone.
+    pub listen_http: Vec<Listen>,
+    /// How silent clients are found out.
+    pub keepalive: Keepalive,
+    /// Most learners at a time.
+    pub learners_max: usize,
+    /// How often the members' data is compared.
+    pub compare_every: Option<Duration>,
+    /// Flags that were given and mean nothing here.
+    pub ignored: Vec<&'static str>,
+    /// Time calls, by kind.
+    pub extensive_metrics: bool,
     /// Certificates towards clients.
     pub client_tls: Option<crate::tls::Settings>,
     /// Certificates towards peers.
@@ -154,56 +177,65 @@ fn addresses(flag: &'static str, text: &str) -> Result<Vec<Listen>, Wrong> {
     Ok(urls(flag, text)?.iter().map(listen).collect())
 }
 
-/// A duration as Go writes it: 10m, 1h30m, 500ms.
-fn duration(text: &str) -> Option<Duration> {
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, tail) = rest.split_at(digits);
-        let unit = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit);
-        let number: u64 = number.parse().ok()?;
-        total += match unit {
-            "ms" => Duration::from_millis(number),
-            "s" => Duration::from_secs(number),
-            "m" => Duration::from_secs(number.checked_mul(60)?),
-            "h" => Duration::from_secs(number.checked_mul(3600)?),
-            _ => return None,
-        };
-        rest = tail;
+/// Flags that would promise what is not there.
+fn not_served(args: &Args) -> Result<(), Wrong> {
+    let certificates = "not served: give certificates by --cert-file and --key-file (and --peer-…)";
+    for (asked, flag, reason) in [
+        (
+            args.force_new_cluster,
+            "force-new-cluster",
+            "not served: restore a snapshot with `etcdutl snapshot restore` into new members",
+        ),
+        (args.auto_tls, "auto-tls", certificates),
+        (args.peer_auto_tls, "peer-auto-tls", certificates),
+    ] {
+        if asked {
+            return Err(wrong(flag, reason));
+        }
     }
-    Some(total)
+    Ok(())
 }
 
-fn auto_compaction(mode: CompactionMode, retention: &str) -> Result<AutoCompaction, Wrong> {
-    let flag = "auto-compaction-retention";
-    let number = retention.parse::<i64>().ok();
-    match (mode, number) {
-        (_, Some(0)) => Ok(AutoCompaction::Off),
-        (_, Some(n)) if n < 0 => Err(wrong(flag, format!("{n}: must not be negative"))),
-        (CompactionMode::Revision, Some(n)) => Ok(AutoCompaction::Revisions(n)),
-        (CompactionMode::Revision, None) => Err(wrong(
-            flag,
-            format!("{retention}: must be a number of revisions"),
-        )),
-        (CompactionMode::Periodic, Some(hours)) => {
-            let hours = u64::try_from(hours).unwrap_or(0);
-            Ok(AutoCompaction::Periodic(Duration::from_secs(
-                hours.saturating_mul(3600),
-            )))
-        }
-        (CompactionMode::Periodic, None) => duration(retention)
-            .map(AutoCompaction::Periodic)
-            .ok_or_else(|| {
-                wrong(
-                    flag,
-                    format!("{retention}: must be a duration such as 5m or 1h"),
-                )
-            }),
+fn maybe(flag: &'static str, text: Option<&String>) -> Result<Vec<Listen>, Wrong> {
+    text.map_or(Ok(Vec::new()), |text| addresses(flag, text))
+}
+
+fn start(args: &Args) -> Result<Start, Wrong> {
+    match (args.join, args.cluster_id, args.member_id) {
+        (true, Some(_), Some(0)) => Err(wrong("member-id", "must not be 0")),
+        (true, Some(cluster_id), Some(member_id)) => Ok(Start::Join {
+            cluster_id,
+            member_id,
+        }),
+        _ => founding::static_start(args),
     }
+}
+
+fn timing(args: &Args) -> Result<Timing, Wrong> {
+    let etcd_minimum = 5 * args.heartbeat_interval;
+    if args.election_timeout < etcd_minimum {
+        let reason = format!("must be at least 5 heartbeat intervals, {etcd_minimum} ms");
+        return Err(wrong("election-timeout", reason));
+    }
+    Ok(Timing::from_etcd(
+        args.heartbeat_interval,
+        args.election_timeout,
+    ))
+}
+
+fn request_limits(args: &Args) -> Result<RequestLimits, Wrong> {
+    Ok(RequestLimits {
+        bytes: args.max_request_bytes,
+        txn_ops: args.max_txn_ops,
+        quota: match args.quota_backend_bytes {
+            0 => QUOTA_BYTES_DEFAULT,
+            bytes => bytes,
+        },
+        progress_interval: span(
+            "watch-progress-notify-interval",
+            &args.watch_progress_notify_interval,
+        )?,
+    })
 }
 
 impl Config {
@@ -212,60 +244,45 @@ impl Config {
     /// # Errors
     /// The first flag that cannot be.
     pub fn new(args: &Args) -> Result<Self, Wrong> {
-        let start = match (args.join, args.cluster_id, args.member_id) {
-            (true, Some(cluster_id), Some(member_id)) => {
-                if member_id == 0 {
-                    return Err(wrong("member-id", "must not be 0"));
-                }
-                Start::Join {
-                    cluster_id,
-                    member_id,
-                }
-            }
-            _ => founding::static_start(args)?,
+        not_served(args)?;
+        let compare = [
+            span("corrupt-check-time", &args.corrupt_check_time)?,
+            span("compact-hash-check-time", &args.compact_hash_check_time)?,
+        ];
+        let keepalive = Keepalive {
+            interval: some(span(
+                "grpc-keepalive-interval",
+                &args.grpc_keepalive_interval,
+            )?),
+            timeout: span("grpc-keepalive-timeout", &args.grpc_keepalive_timeout)?,
         };
-        let etcd_minimum = 5 * args.heartbeat_interval;
-        if args.election_timeout < etcd_minimum {
-            let reason = format!("must be at least 5 heartbeat intervals, {etcd_minimum} ms");
-            return Err(wrong("election-timeout", reason));
-        }
-        let interval = &args.watch_progress_notify_interval;
-        let progress_interval = duration(interval).ok_or_else(|| {
-            wrong(
-                "watch-progress-notify-interval",
-                format!("{interval}: must be a duration such as 10m"),
-            )
-        })?;
         let listen_client = addresses("listen-client-urls", &args.listen_client_urls)?;
         let listen_peer = addresses("listen-peer-urls", &args.listen_peer_urls)?;
         let default_dir = || PathBuf::from(format!("{}.etcd", args.name));
         Ok(Self {
             data_dir: args.data_dir.clone().unwrap_or_else(default_dir),
-            start,
+            start: start(args)?,
+            listen_http: maybe(
+                "listen-client-http-urls",
+                args.listen_client_http_urls.as_ref(),
+            )?,
+            keepalive,
+            learners_max: args.max_learners,
+            compare_every: compare.into_iter().filter_map(some).min(),
+            ignored: args.accepted.given(),
             client_tls: tls::client(&args.tls, &listen_client)?,
             peer_tls: tls::peer(&args.tls, &listen_peer)?,
             listen_client,
             listen_peer,
-            listen_metrics: match &args.listen_metrics_urls {
-                Some(text) => addresses("listen-metrics-urls", text)?,
-                None => Vec::new(),
-            },
+            listen_metrics: maybe("listen-metrics-urls", args.listen_metrics_urls.as_ref())?,
+            extensive_metrics: args.metrics == MetricsDetail::Extensive,
             attributes: Attributes {
                 name: args.name.clone(),
                 client_urls: urls("advertise-client-urls", &args.advertise_client_urls)?,
                 zone: args.zone.clone(),
             },
-            limits: RequestLimits {
-                bytes: args.max_request_bytes,
-                txn_ops: args.max_txn_ops,
-                quota: if args.quota_backend_bytes == 0 {
-                    QUOTA_BYTES_DEFAULT
-                } else {
-                    args.quota_backend_bytes
-                },
-                progress_interval,
-            },
-            timing: Timing::from_etcd(args.heartbeat_interval, args.election_timeout),
+            limits: request_limits(args)?,
+            timing: timing(args)?,
             snapshot_count: args.snapshot_count,
             auto_compaction: auto_compaction(
                 args.auto_compaction_mode,
@@ -284,108 +301,4 @@ impl Config {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-
-    fn config(flags: &[&str]) -> Result<Config, String> {
-        let args = Args::try_parse_from(std::iter::once(&"kvorum-node").chain(flags))
-            .map_err(|e| e.to_string())?;
-        Config::new(&args).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn ids_are_those_that_etcd_makes() {
-        // A default etcd 3.x (name default, localhost:2380, token etcd-cluster) has these IDs.
-        let config = config(&[]).unwrap();
-        let Start::Static {
-            cluster_id,
-            member_id,
-            ..
-        } = config.start
-        else {
-            panic!("not static");
-        };
-        assert_eq!(format!("{member_id:x}"), "8e9e05c52164694d");
-        assert_eq!(format!("{cluster_id:x}"), "cdf818194e3a8c32");
-    }
-
-    #[test]
-    fn both_forms_of_a_flag_and_joining_work() {
-        let config = config(&[
-            "--name",
-            "a",
-            "--join",
-            "--cluster-id=00000000000000ff",
-            "--member-id",
-            "3",
-        ])
-        .unwrap();
-        assert_eq!(
-            config.start,
-            Start::Join {
-                cluster_id: 255,
-                member_id: 3
-            }
-        );
-    }
-
-    #[test]
-    fn wrong_flags_say_what_to_do() {
-        for (flags, word) in [
-            (&["--join"][..], "--cluster-id"),
-            (
-                &["--join", "--cluster-id=12", "--member-id=1"],
-                "16 hexadecimal digits",
-            ),
-            (
-                &["--join", "--cluster-id=00000000000000ff", "--member-id=0"],
-                "must not be 0",
-            ),
-            (
-                &["--initial-cluster", "other=http://x:1"],
-                "must list this member",
-            ),
-            (
-                &["--initial-cluster", "default=http://x:1"],
-                "--initial-advertise-peer-urls says",
-            ),
-            (&["--listen-client-urls", "localhost:1"], "http://host:port"),
-            (
-                &["--listen-client-urls", "https://localhost:1"],
-                "needs --cert-file and --key-file",
-            ),
-            (&["--cert-file", "x"], "--key-file"),
-            (&["--client-cert-auth"], "--trusted-ca-file"),
-            (&["--tls-min-version", "TLS1.0"], "must be TLS1.2 or TLS1.3"),
-            (&["--election-timeout", "100"], "5 heartbeat intervals"),
-            (&["--auto-compaction-retention", "soon"], "duration"),
-            (&["--auth-token", "jwt"], "--auth-token: sign-method="),
-            (&["--bcrypt-cost", "3"], "--bcrypt-cost"),
-            (
-                &[
-                    "--auto-compaction-mode",
-                    "revision",
-                    "--auto-compaction-retention",
-                    "1h",
-                ],
-                "revisions",
-            ),
-            (&["--no-such-flag"], "--no-such-flag"),
-        ] {
-            let message = config(flags).unwrap_err();
-            assert!(message.contains(word), "{flags:?}: {message}");
-        }
-    }
-
-    #[test]
-    fn durations_are_written_as_in_go() {
-        assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
-        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
-        assert_eq!(duration("5"), None);
-        assert_eq!(
-            auto_compaction(CompactionMode::Periodic, "2").unwrap(),
-            AutoCompaction::Periodic(Duration::from_secs(7200))
-        );
-    }
-}
+mod tests;

@@ -29,6 +29,7 @@ use openraft::{Raft, ReadPolicy};
 use settings::Timing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -64,6 +65,8 @@ pub struct Consensus {
     reads: reads::Reads,
     places: Semaphore,
     room: Semaphore,
+    learners_max: usize,
+    failed: AtomicU64,
 }
 
 /// Whom to ask instead.
@@ -84,6 +87,7 @@ impl Consensus {
         timing: Timing,
         log: log_store::LogStore,
         machine: Machine,
+        learners_max: usize,
     ) -> Result<Arc<Self>, Fatal<Types>> {
         let calls = Arc::new(Calls::new(context.clone()));
         let factory = network::Factory {
@@ -104,6 +108,8 @@ impl Consensus {
             reads,
             places: Semaphore::new(PROPOSALS_MAX),
             room: Semaphore::new(PROPOSAL_BYTES_MAX),
+            learners_max,
+            failed: AtomicU64::new(0),
         });
         tokio::spawn(reads::run(Arc::downgrade(&consensus), waiters));
         Ok(consensus)
@@ -269,6 +275,13 @@ impl Consensus {
         })
     }
 
+    /// Proposals of this member that wait for their commit, and those that failed so far.
+    #[must_use]
+    pub fn proposals(&self) -> (usize, u64) {
+        let pending = PROPOSALS_MAX - self.places.available_permits();
+        (pending, self.failed.load(Ordering::Relaxed))
+    }
+
     /// The timing in force.
     #[must_use]
     pub fn timing(&self) -> Timing {
@@ -284,6 +297,17 @@ impl Consensus {
         let Elsewhere::Leader(id, node) = self.elsewhere() else {
             return None;
         };
+        self.calls.call(id, &node, call, timeout).await.ok()
+    }
+
+    /// Asks a member; `None` if it is not one or does not answer.
+    pub(crate) async fn ask(
+        &self,
+        id: MemberId,
+        call: call::Call,
+        timeout: Duration,
+    ) -> Option<call_reply::Reply> {
+        let node = self.node(id)?;
         self.calls.call(id, &node, call, timeout).await.ok()
     }
 

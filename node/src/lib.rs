@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod faultpoint;
 pub mod gateway;
 pub mod http;
+pub mod integrity;
 pub mod lessor;
 pub mod limits;
 pub mod member;

@@ -97,8 +97,8 @@ pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Lag behind the leader's commit, in entries, up to which a member is ready.
 pub const READY_LAG_ENTRIES: u64 = 5000;
 
-/// Learners at a time (etcd's `--max-learners`).
-pub const LEARNERS_MAX: usize = 1;
+/// A member's hash of its whole key space is waited for this long.
+pub const HASH_TIMEOUT: Duration = Duration::from_secs(300);
 /// Percent of the leader's log that a learner must have to be promoted (etcd's number).
 pub const PROMOTE_PERCENT: u64 = 90;
 /// Entries that a member may lag when it gets its vote by itself: they are on their way.

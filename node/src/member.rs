@@ -174,6 +174,10 @@ impl Member {
                 None => call_reply::Reply::Failure(CallFailure::NotLeader.into()),
             },
             Some(call::Call::MemberChange(change)) => self.consensus.change_for_peer(change).await,
+            Some(call::Call::Hash(revision)) => match self.hash_here(revision).await {
+                Some(hash) => call_reply::Reply::Hash(hash),
+                None => call_reply::Reply::Failure(CallFailure::Unknown.into()),
+            },
             None => call_reply::Reply::Failure(CallFailure::Unspecified.into()),
         };
         CallReply { reply: Some(reply) }

@@ -7,6 +7,7 @@ pub mod server;
 pub mod snapshot;
 
 use crate::consensus::types::{self, MemberId, Node};
+use crate::metrics::RoundTrips;
 use crate::tls::Tls;
 use kvorum_mvcc::Store;
 use kvorum_storage::identity::Identity;
@@ -35,6 +36,8 @@ pub struct Context {
 /// Counters over all peers.
 #[derive(Default)]
 pub struct Traffic {
+    /// Seconds from an append to its answer, by peer.
+    round_trips: RoundTrips,
     /// Bytes sent.
     pub sent: AtomicU64,
     /// Bytes received.
@@ -44,6 +47,19 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(round_trips: RoundTrips) -> Self {
+        Self {
+            round_trips,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn note_round_trip(&self, peer: MemberId, took: Duration) {
+        self.round_trips.observe(peer, took);
+    }
+
     pub(crate) fn note_sent(&self, bytes: usize) {
         self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }

@@ -6,6 +6,7 @@ use crate::config::{AutoCompaction, Config, Start};
 use crate::consensus::log_store::LogStore;
 use crate::consensus::machine::Machine;
 use crate::consensus::{Consensus, membership, upkeep};
+use crate::integrity;
 use crate::lessor::{self, Lessor};
 use crate::limits::SHUTDOWN_TIMEOUT;
 use crate::member::Member;
@@ -38,7 +39,7 @@ fn fatal(reason: &str) -> ! {
 /// # Errors
 /// Why it cannot start.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let metrics = Metrics::new();
+    let metrics = Metrics::new(config.extensive_metrics);
     let (member, wal) = assemble(&config, &metrics).await?;
     // A member without a log has not been in a cluster, or has lost everything.
     let empty = wal.state() == wal::State::default();
@@ -54,7 +55,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             .map_err(anyhow::Error::msg)
             .context("forming the cluster failed")?;
     }
-    start_upkeep(&config, &member, &wal);
+    start_upkeep(&config, &member, &wal, &metrics);
     let reason = wait_for_end(&member).await?;
     if let Ended::Signal(name) = reason {
         tracing::info!(signal = name, "Stopping");
@@ -71,6 +72,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// Opens the data directory and puts the member together; nothing is served yet.
 async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Member>, Wal)> {
     let tls = start_tls(config.peer_tls.as_ref())?;
+    if !config.ignored.is_empty() {
+        let flags = config.ignored.join(", ");
+        tracing::warn!(flags, "Flags of etcd's that mean nothing here");
+    }
     let disk = RealDisk { sync: config.sync };
     if !config.sync {
         tracing::warn!("Running without fsync: a power cut loses acknowledged writes");
@@ -96,17 +101,11 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
         identity,
         store: store.clone(),
         contact: Contact::new(),
-        traffic: Traffic::default(),
+        traffic: Traffic::new(metrics.round_trips.clone()),
         tls,
         removed: CancellationToken::new(),
     });
-    if context.is_removed() {
-        anyhow::bail!(
-            "this member ({}) was removed from the cluster: its ID and its data directory must not be used \
-             again; add a new member with an empty directory",
-            context.identity.member_id
-        );
-    }
+    refuse_removed(&context)?;
     if let Start::Static { members, .. } = &config.start
         && wal.state() == wal::State::default()
     {
@@ -115,9 +114,15 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
     let engine_dir = config.data_dir.join("db");
     let machine = Machine::new(store, engine_dir.clone(), config.sync);
     let log = LogStore::new(wal.clone());
-    let consensus = Consensus::start(context.clone(), config.timing, log, machine)
-        .await
-        .context("the log and the store do not fit together")?;
+    let consensus = Consensus::start(
+        context.clone(),
+        config.timing,
+        log,
+        machine,
+        config.learners_max,
+    )
+    .await
+    .context("the log and the store do not fit together")?;
     let member = Arc::new(Member::new(
         context,
         consensus,
@@ -131,10 +136,26 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
     Ok((member, wal))
 }
 
+fn refuse_removed(context: &Context) -> anyhow::Result<()> {
+    if context.is_removed() {
+        anyhow::bail!(
+            "this member ({}) was removed from the cluster: its ID and its data directory must not be used \
+             again; add a new member with an empty directory",
+            context.identity.member_id
+        );
+    }
+    Ok(())
+}
+
 /// Starts what runs beside the requests. Each ends with the process.
-fn start_upkeep(config: &Config, member: &Arc<Member>, wal: &Wal) {
+fn start_upkeep(config: &Config, member: &Arc<Member>, wal: &Wal, metrics: &Metrics) {
     let (consensus, store) = (member.consensus(), member.store());
-    upkeep::start_flushing(store.clone(), |reason| fatal(&reason));
+    let commits = metrics.backend_commit.clone();
+    upkeep::start_flushing(
+        store.clone(),
+        move |seconds| commits.observe(seconds),
+        |reason| fatal(&reason),
+    );
     tokio::spawn(upkeep::run(
         Arc::downgrade(consensus),
         wal.clone(),
@@ -149,6 +170,9 @@ fn start_upkeep(config: &Config, member: &Arc<Member>, wal: &Wal) {
     tokio::spawn(member.clone().publish());
     tokio::spawn(compact_by_itself(member.clone(), config.auto_compaction));
     tokio::spawn(auth::forget_old_tokens(member.clone()));
+    if let Some(every) = config.compare_every {
+        tokio::spawn(integrity::run(member.clone(), every));
+    }
     tokio::spawn(say_ready(member.clone()));
 }
 
@@ -190,10 +214,14 @@ async fn start_serving(
     let peers = Serving {
         stop: CancellationToken::new(),
         connections: TaskTracker::new(),
+        keepalive: config.keepalive,
+        traffic: None,
     };
     let serving = Serving {
         stop: member.stopping().clone(),
         connections: TaskTracker::new(),
+        keepalive: config.keepalive,
+        traffic: Some(metrics.client_bytes.clone()),
     };
     let tls = start_tls(config.client_tls.as_ref())?;
     for at in &config.listen_peer {
@@ -202,6 +230,10 @@ async fn start_serving(
     }
     let clients = serve::client_router(member, metrics, config.gateway)?;
     for at in &config.listen_client {
+        let listener = serve::listen(at, tls.as_ref()).await?;
+        tokio::spawn(serve::http(listener, clients.clone(), serving.clone()));
+    }
+    for at in &config.listen_http {
         let listener = serve::listen(at, tls.as_ref()).await?;
         tokio::spawn(serve::http(listener, clients.clone(), serving.clone()));
     }

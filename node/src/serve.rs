@@ -5,9 +5,11 @@ mod listen;
 pub use listen::{Listener, http, listen, peers};
 
 use crate::api::{Api, wants_leader};
+use crate::config::Keepalive;
 use crate::limits::GRPC_OVERHEAD_BYTES;
 use crate::member::Member;
 use crate::metrics::Metrics;
+use crate::socket::ByteCount;
 use crate::{gateway, http as pages};
 use axum::Router;
 use axum::extract::Request;
@@ -21,6 +23,7 @@ use kvorum_proto::health::health_server::HealthServer;
 use kvorum_proto::v3electionpb::election_server::ElectionServer;
 use kvorum_proto::v3lockpb::lock_server::LockServer;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
@@ -32,6 +35,10 @@ pub struct Serving {
     pub stop: CancellationToken,
     /// Open connections.
     pub connections: TaskTracker,
+    /// How silent clients are found out.
+    pub keepalive: Keepalive,
+    /// Counts bytes, if anybody wants to know.
+    pub traffic: Option<Arc<ByteCount>>,
 }
 
 /// The client port's services: gRPC, the same as JSON if wanted, and the pages over HTTP/1.
@@ -92,6 +99,8 @@ async fn guarded(
     next: axum::middleware::Next,
 ) -> axum::response::Response {
     let path = request.uri().path().to_owned();
+    metrics.started(&path);
+    let began = Instant::now();
     if wants_leader(request.headers())
         && let Err(status) = api.has_leader()
     {
@@ -105,5 +114,6 @@ async fn guarded(
         .get("grpc-status")
         .map_or(tonic::Code::Ok, |v| tonic::Code::from_bytes(v.as_bytes()));
     metrics.handled(&path, code);
+    metrics.took(&path, began.elapsed());
     response
 }

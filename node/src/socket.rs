@@ -3,6 +3,8 @@
 use bytes::{Buf, Bytes};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,6 +25,16 @@ pub struct Socket {
     stream: Stream,
     /// Bytes to be read before those of the stream.
     ahead: Bytes,
+    count: Option<Arc<ByteCount>>,
+}
+
+/// Bytes that went over connections.
+#[derive(Debug, Default)]
+pub struct ByteCount {
+    /// To the other side.
+    pub sent: AtomicU64,
+    /// From the other side.
+    pub received: AtomicU64,
 }
 
 impl Socket {
@@ -32,6 +44,7 @@ impl Socket {
         Self {
             stream: Stream::Plain(stream),
             ahead: Bytes::new(),
+            count: None,
         }
     }
 
@@ -41,6 +54,7 @@ impl Socket {
         Self {
             stream: Stream::Tls(Box::new(stream)),
             ahead: Bytes::new(),
+            count: None,
         }
     }
 
@@ -58,6 +72,18 @@ impl Socket {
         }
         self.ahead = first.into();
         Ok(self.ahead.clone())
+    }
+
+    /// Counts its bytes from now on.
+    #[must_use]
+    pub fn counted(self, count: Option<Arc<ByteCount>>) -> Self {
+        Self { count, ..self }
+    }
+
+    fn note_sent(&self, written: &Poll<io::Result<usize>>) {
+        if let (Some(count), Poll::Ready(Ok(n))) = (&self.count, written) {
+            count.sent.fetch_add(*n as u64, Ordering::Relaxed);
+        }
     }
 
     /// Drops what was read ahead.
@@ -94,10 +120,16 @@ impl AsyncRead for Socket {
             self.ahead.advance(n);
             return Poll::Ready(Ok(()));
         }
-        match &mut self.stream {
+        let before = buffer.filled().len();
+        let read = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        if let Some(count) = &self.count {
+            let n = buffer.filled().len() - before;
+            count.received.fetch_add(n as u64, Ordering::Relaxed);
         }
+        read
     }
 }
 
@@ -107,10 +139,12 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        let written = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write(context, data),
             Stream::Tls(stream) => Pin::new(stream).poll_write(context, data),
-        }
+        };
+        self.note_sent(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -118,10 +152,12 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
+        let written = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, data),
             Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, data),
-        }
+        };
+        self.note_sent(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -10,7 +10,7 @@ pub use make::run;
 
 use super::status::{Role, Status};
 use super::types::{MemberId, Node};
-use crate::limits::{LEARNERS_MAX, PROMOTE_LAG_ENTRIES, PROMOTE_PERCENT};
+use crate::limits::{PROMOTE_LAG_ENTRIES, PROMOTE_PERCENT};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -92,6 +92,8 @@ pub struct View {
     /// Members that answered just now, the leader included: what it heard of earlier
     /// says too little, since a change that then finds no quorum stops all writes.
     pub answering: BTreeSet<MemberId>,
+    /// `--max-learners`
+    pub learners_max: usize,
 }
 
 fn quorum(voters: usize) -> usize {
@@ -123,7 +125,7 @@ impl View {
                 .nodes
                 .iter()
                 .filter(|(id, _)| is_learner(status, **id));
-            if learners.count() >= LEARNERS_MAX {
+            if learners.count() >= self.learners_max {
                 return Err(Refusal::TooManyLearners);
             }
         }

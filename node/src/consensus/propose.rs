@@ -9,6 +9,7 @@ use kvorum_proto::peer::{self, CallFailure, call, call_reply};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use prost::Message;
+use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 impl Consensus {
@@ -17,6 +18,14 @@ impl Consensus {
     /// # Errors
     /// See [`Failure`].
     pub async fn propose(&self, command: &Command) -> Result<Reply, Failure> {
+        let outcome = self.propose_anywhere(command).await;
+        if outcome.is_err() {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    async fn propose_anywhere(&self, command: &Command) -> Result<Reply, Failure> {
         let proposal = Proposal::new(command);
         let deadline = self.deadline();
         loop {

@@ -15,25 +15,31 @@ const FOLLOWER_FRESH: Duration = Duration::from_secs(60);
 
 /// Makes durable points and sweeps compactions, on a thread of its own, until
 /// the process ends. A failed flush ends it: what is durable is unknown then.
-pub fn start_flushing(store: Arc<Store>, fatal: impl Fn(String) + Send + 'static) {
+pub fn start_flushing(
+    store: Arc<Store>,
+    took: impl Fn(f64) + Send + 'static,
+    fatal: impl Fn(String) + Send + 'static,
+) {
     let spawned = std::thread::Builder::new()
         .name("flush".to_owned())
-        .spawn(move || flush_forever(&store, &fatal));
+        .spawn(move || flush_forever(&store, &took, &fatal));
     if let Err(error) = spawned {
         tracing::error!(%error, "Starting the flush thread failed");
         std::process::exit(1);
     }
 }
 
-fn flush_forever(store: &Store, fatal: &dyn Fn(String)) {
+fn flush_forever(store: &Store, took: &dyn Fn(f64), fatal: &dyn Fn(String)) {
     let mut last = Instant::now();
     let mut sweep = Sweep::default();
     loop {
         let swept = store.sweep(&mut sweep);
         if store.pending_bytes() >= FLUSH_BYTES || last.elapsed() >= FLUSH_INTERVAL {
+            let began = Instant::now();
             if let Err(error) = store.flush() {
                 fatal(format!("Flushing the store failed: {error}"));
             }
+            took(began.elapsed().as_secs_f64());
             last = Instant::now();
         }
         std::thread::sleep(Duration::from_millis(if swept { 1 } else { 50 }));

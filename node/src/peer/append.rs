@@ -37,6 +37,7 @@ pub struct Sender {
 /// What is sent and not yet answered.
 struct InFlight {
     id: u64,
+    sent: Instant,
     prev: Option<types::LogId>,
     committed: Option<types::LogId>,
 }
@@ -191,6 +192,9 @@ where
             return None;
         }
         let request = self.in_flight.pop_front()?;
+        let sender = &self.sender;
+        let traffic = &sender.context.traffic;
+        traffic.note_round_trip(sender.target, request.sent.elapsed());
         Some(match reply.outcome {
             Some(append_reply::Outcome::Flushed(id)) => Ok(Some(id_from_wire(id))),
             Some(append_reply::Outcome::Nothing(_)) | None => Ok(None),
@@ -217,6 +221,7 @@ where
         };
         self.in_flight.push_back(InFlight {
             id: sender.next_id,
+            sent: Instant::now(),
             prev: request.prev_log_id,
             committed: request.leader_commit,
         });

@@ -74,19 +74,21 @@ async fn greet(
     Ok((socket, name.map(CertificateName)))
 }
 
-async fn connection(socket: Socket, router: Router, stop: CancellationToken) {
+async fn connection(socket: Socket, router: Router, serving: &Serving) {
+    let socket = socket.counted(serving.traffic.clone());
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(CLIENT_STREAMS_MAX)
         .adaptive_window(true)
-        .keep_alive_interval(None);
+        .keep_alive_interval(serving.keepalive.interval)
+        .keep_alive_timeout(serving.keepalive.timeout);
     let serve = builder.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
     let mut serve = std::pin::pin!(serve);
     let outcome = tokio::select! {
         outcome = serve.as_mut() => outcome,
-        () = stop.cancelled() => {
+        () = serving.stop.cancelled() => {
             serve.as_mut().graceful_shutdown();
             serve.await
         }
@@ -99,15 +101,15 @@ async fn connection(socket: Socket, router: Router, stop: CancellationToken) {
 /// Serves HTTP on a listener until stopped.
 pub async fn http(listener: Listener, router: Router, serving: Serving) {
     while let Some(socket) = listener.accept(&serving.stop).await {
-        let (tls, stop) = (listener.tls.clone(), serving.stop.clone());
-        let router = router.clone();
-        serving.connections.spawn(async move {
+        let (tls, router) = (listener.tls.clone(), router.clone());
+        let (spawner, serving) = (serving.connections.clone(), serving.clone());
+        spawner.spawn(async move {
             match greet(socket, tls).await {
                 Ok((socket, Some(name))) => {
                     let router = router.layer(axum::Extension(name));
-                    connection(socket, router, stop).await;
+                    connection(socket, router, &serving).await;
                 }
-                Ok((socket, None)) => connection(socket, router, stop).await,
+                Ok((socket, None)) => connection(socket, router, &serving).await,
                 Err(error) => tracing::warn!(%error, "Rejected a client's connection"),
             }
         });
@@ -120,11 +122,11 @@ pub async fn peers(listener: Listener, member: Arc<Member>, serving: Serving) {
     routes.add_service(AdminServer::new(AdminApi::new(member.clone())));
     let admin = routes.routes().into_axum_router();
     while let Some(socket) = listener.accept(&serving.stop).await {
-        let (tls, stop) = (listener.tls.clone(), serving.stop.clone());
-        let (member, admin) = (member.clone(), admin.clone());
-        serving.connections.spawn(async move {
+        let (tls, member, admin) = (listener.tls.clone(), member.clone(), admin.clone());
+        let (spawner, serving) = (serving.connections.clone(), serving.clone());
+        spawner.spawn(async move {
             let outcome = match greet(socket, tls).await {
-                Ok((socket, _)) => peer_or_admin(socket, member, admin, stop).await,
+                Ok((socket, _)) => peer_or_admin(socket, member, admin, &serving).await,
                 Err(error) => {
                     tracing::warn!(%error, "Rejected a peer's connection");
                     Ok(())
@@ -141,7 +143,7 @@ async fn peer_or_admin(
     mut socket: Socket,
     member: Arc<Member>,
     admin: Router,
-    stop: CancellationToken,
+    serving: &Serving,
 ) -> io::Result<()> {
     const LENGTH: usize = peer::link::PREFACE.len();
     let first = tokio::time::timeout(PREFACE_TIMEOUT, socket.peek::<LENGTH>()).await;
@@ -153,10 +155,10 @@ async fn peer_or_admin(
         socket.consume();
         tokio::select! {
             outcome = peer::server::serve(member, socket) => outcome,
-            () = stop.cancelled() => Ok(()),
+            () = serving.stop.cancelled() => Ok(()),
         }
     } else {
-        connection(socket, admin, stop).await;
+        connection(socket, admin, serving).await;
         Ok(())
     }
 }

@@ -21,6 +21,7 @@ pub mod kv;
 pub mod lease;
 pub mod lock;
 pub mod maintenance;
+pub mod metrics;
 pub mod permission;
 pub mod server;
 pub mod sorting;

@@ -110,6 +110,7 @@ impl Consensus {
             started: store.members().iter().map(|m| m.id).collect(),
             removed: store.removed().into_iter().collect(),
             answering,
+            learners_max: self.learners_max,
         }
     }
 

@@ -40,6 +40,7 @@ fn view(ids: impl IntoIterator<Item = u64>) -> View {
         started: ids.clone(),
         removed: BTreeSet::from([99]),
         answering: ids,
+        learners_max: 1,
     }
 }
 
