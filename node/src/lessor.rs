@@ -1,50 +1,29 @@
-//! When leases end. Only the leader decides, and only with a quorum behind it.
+//! When leases end. Every member keeps the time, from the log's grants and renewals, so
+//! that a new leader goes on with what is left; only a leader with a quorum behind it
+//! ends leases.
+
+mod renewals;
+
+pub use renewals::Renewals;
 
 use crate::consensus::Consensus;
-use kvorum_mvcc::Store;
+use kvorum_mvcc::{LeaseTime, Store};
 use kvorum_proto::log::{Command, ExpireLeases, command};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// How often the leader looks for leases whose time is up.
+/// How often a member looks at its leases.
 const TICK: Duration = Duration::from_millis(200);
 /// Leases revoked by one log entry.
 const EXPIRE_MAX: usize = 1000;
 
-/// Deadlines of one term of leadership.
-#[derive(Debug, Default)]
-struct Deadlines {
-    /// The term they belong to; 0: none.
-    term: u64,
-    by_id: HashMap<i64, Instant>,
-}
-
-impl Deadlines {
-    /// Brings the deadlines in line with the leases that are there; returns those whose time is up.
-    /// In a new term every lease gets its whole TTL again, as with etcd.
-    fn tick(&mut self, term: u64, leases: &[(i64, i64)], now: Instant) -> Vec<i64> {
-        if self.term != term {
-            self.by_id.clear();
-            self.term = term;
-        }
-        let mut kept = HashMap::with_capacity(leases.len());
-        let mut expired = Vec::new();
-        for &(id, ttl) in leases {
-            let deadline = self
-                .by_id
-                .get(&id)
-                .copied()
-                .unwrap_or_else(|| now + seconds(ttl));
-            kept.insert(id, deadline);
-            if deadline <= now && expired.len() < EXPIRE_MAX {
-                expired.push(id);
-            }
-        }
-        self.by_id = kept;
-        expired
-    }
+/// One lease's time.
+#[derive(Debug, Clone, Copy)]
+struct Running {
+    renewals: u64,
+    deadline: Instant,
 }
 
 fn seconds(ttl: i64) -> Duration {
@@ -54,58 +33,67 @@ fn seconds(ttl: i64) -> Duration {
 /// The leases' clock.
 #[derive(Default)]
 pub struct Lessor {
-    deadlines: Mutex<Deadlines>,
+    running: Mutex<HashMap<i64, Running>>,
 }
 
 impl Lessor {
-    /// Starts a lease's time, or starts it again; `None` if its time is up already.
-    /// Only meaningful on the leader.
-    pub fn renew(&self, id: i64, ttl: i64) -> Option<i64> {
-        let now = Instant::now();
-        let mut deadlines = self.deadlines.lock();
-        if deadlines.by_id.get(&id).is_some_and(|at| *at <= now) {
-            return None;
+    /// Brings the clock in line with the leases that are there: the time of a new or
+    /// renewed one begins now. Returns those whose time is up.
+    fn tick(&self, leases: &[LeaseTime], now: Instant) -> Vec<LeaseTime> {
+        let mut running = self.running.lock();
+        let mut kept = HashMap::with_capacity(leases.len());
+        let mut expired = Vec::new();
+        for lease in leases {
+            let known = running.get(&lease.id).copied();
+            let one = known
+                .filter(|r| r.renewals == lease.renewals)
+                .unwrap_or_else(|| Running {
+                    renewals: lease.renewals,
+                    deadline: now + seconds(lease.ttl),
+                });
+            kept.insert(lease.id, one);
+            if one.deadline <= now && expired.len() < EXPIRE_MAX {
+                expired.push(*lease);
+            }
         }
-        deadlines.by_id.insert(id, now + seconds(ttl));
-        Some(ttl)
+        *running = kept;
+        expired
     }
 
     /// Whole seconds left; the granted TTL for a lease not yet seen by the clock.
     #[must_use]
     pub fn left(&self, id: i64, ttl: i64) -> i64 {
-        let deadlines = self.deadlines.lock();
-        let Some(at) = deadlines.by_id.get(&id) else {
+        let running = self.running.lock();
+        let Some(one) = running.get(&id) else {
             return ttl;
         };
-        let left = at.saturating_duration_since(Instant::now()).as_secs();
-        i64::try_from(left).unwrap_or(i64::MAX)
+        let left = one.deadline.saturating_duration_since(Instant::now());
+        i64::try_from(left.as_secs()).unwrap_or(i64::MAX)
     }
 }
 
-/// Expires leases while this member leads, until the consensus module is gone.
+/// Keeps the time, and expires leases while this member leads, until the consensus
+/// module is gone.
 pub async fn run(lessor: Arc<Lessor>, consensus: Weak<Consensus>, store: Arc<Store>) {
     loop {
         tokio::time::sleep(TICK).await;
         let Some(consensus) = consensus.upgrade() else {
             return;
         };
-        if !consensus.leads() {
-            lessor.deadlines.lock().term = 0;
+        let expired = lessor.tick(&store.leases(), Instant::now());
+        if expired.is_empty() || !consensus.leads() {
             continue;
         }
-        let expired =
-            lessor
-                .deadlines
-                .lock()
-                .tick(consensus.term(), &store.leases(), Instant::now());
-        if !expired.is_empty() {
-            let command = Command {
-                op: Some(command::Op::Expire(ExpireLeases { ids: expired })),
-                ..Command::default()
-            };
-            if let Err(error) = consensus.propose(&command).await {
-                tracing::warn!(%error, "Expiring leases failed; trying again");
-            }
+        let expire = ExpireLeases {
+            ids: expired.iter().map(|lease| lease.id).collect(),
+            renewals: expired.iter().map(|lease| lease.renewals).collect(),
+        };
+        let command = Command {
+            op: Some(command::Op::Expire(expire)),
+            ..Command::default()
+        };
+        if let Err(error) = consensus.propose(&command).await {
+            tracing::warn!(%error, "Expiring leases failed; trying again");
         }
     }
 }
@@ -114,32 +102,33 @@ pub async fn run(lessor: Arc<Lessor>, consensus: Weak<Consensus>, store: Arc<Sto
 mod tests {
     use super::*;
 
-    #[test]
-    fn leases_end_once_and_start_again_with_a_new_leader() {
-        let mut deadlines = Deadlines::default();
-        let start = Instant::now();
-        let at = |s| start + Duration::from_secs(s);
-        let leases = [(1, 10), (2, 30)];
-        assert!(deadlines.tick(1, &leases, at(0)).is_empty());
-        assert!(deadlines.tick(1, &leases, at(9)).is_empty());
-        assert_eq!(deadlines.tick(1, &leases, at(10)), [1]);
-        // Still there (the revoke did not go through): asked for again.
-        assert_eq!(deadlines.tick(1, &leases, at(11)), [1]);
-        assert!(deadlines.tick(1, &leases[1..], at(12)).is_empty());
-        // A new term: the whole TTL again.
-        assert!(deadlines.tick(2, &leases[1..], at(30)).is_empty());
-        assert!(deadlines.tick(2, &leases[1..], at(59)).is_empty());
-        assert_eq!(deadlines.tick(2, &leases[1..], at(60)), [2]);
+    fn lease(id: i64, ttl: i64, renewals: u64) -> LeaseTime {
+        LeaseTime { id, ttl, renewals }
     }
 
     #[test]
-    fn an_ended_lease_cannot_be_renewed() {
+    fn time_begins_with_the_grant_and_again_with_each_renewal() {
         let lessor = Lessor::default();
-        assert_eq!(lessor.renew(1, 5), Some(5));
+        let start = Instant::now();
+        let at = |s| start + Duration::from_secs(s);
+        let (short, long) = (lease(1, 10, 0), lease(2, 30, 0));
+        assert!(lessor.tick(&[short, long], at(0)).is_empty());
+        assert!(lessor.tick(&[short, long], at(9)).is_empty());
+        assert_eq!(lessor.tick(&[short, long], at(10)), [short]);
+        // Still there (the revoke did not go through): asked for again.
+        assert_eq!(lessor.tick(&[short, long], at(11)), [short]);
+        assert!(lessor.tick(&[long], at(12)).is_empty());
+        let renewed = lease(2, 30, 1);
+        assert!(lessor.tick(&[renewed], at(20)).is_empty());
+        assert!(lessor.tick(&[renewed], at(49)).is_empty());
+        assert_eq!(lessor.tick(&[renewed], at(50)), [renewed]);
+    }
+
+    #[test]
+    fn what_is_left_is_told_in_whole_seconds() {
+        let lessor = Lessor::default();
+        lessor.tick(&[lease(1, 5, 0)], Instant::now());
         assert!((4..=5).contains(&lessor.left(1, 5)));
-        lessor.deadlines.lock().by_id.insert(1, Instant::now());
-        assert_eq!(lessor.renew(1, 5), None);
-        assert_eq!(lessor.left(1, 5), 0);
         assert_eq!(lessor.left(9, 7), 7);
     }
 }

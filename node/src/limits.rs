@@ -87,6 +87,10 @@ pub const HEALTH_INTERVAL: Duration = Duration::from_millis(200);
 /// TTL in seconds of the lease that a lock or a candidacy without one gets (etcd's number).
 pub const SESSION_TTL: i64 = 60;
 
+/// Lease renewals that may wait; more wait for a place.
+pub const RENEWALS_MAX: usize = 16 * 1024;
+/// Lease renewals in one log entry.
+pub const RENEWALS_PER_ENTRY: usize = 4096;
 /// Longest wait for connections to end on the way out.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often certificates are looked at for a change.

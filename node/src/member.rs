@@ -4,7 +4,7 @@ use crate::auth::Auth;
 use crate::consensus::Consensus;
 use crate::consensus::status::{Role, Status};
 use crate::consensus::types::{MemberId, Node};
-use crate::lessor::Lessor;
+use crate::lessor::{Lessor, Renewals};
 use crate::limits::READY_LAG_ENTRIES;
 use crate::peer::Context;
 use kvorum_mvcc::Store;
@@ -44,6 +44,7 @@ pub struct Member {
     context: Arc<Context>,
     consensus: Arc<Consensus>,
     lessor: Arc<Lessor>,
+    renewals: Renewals,
     attributes: Attributes,
     limits: RequestLimits,
     auth: Auth,
@@ -65,10 +66,12 @@ impl Member {
         auth: Auth,
         engine: (PathBuf, bool),
     ) -> Self {
+        let renewals = Renewals::start(Arc::downgrade(&consensus));
         Self {
             context,
             consensus,
             lessor,
+            renewals,
             attributes,
             limits,
             auth,
@@ -101,6 +104,12 @@ impl Member {
     #[must_use]
     pub fn lessor(&self) -> &Arc<Lessor> {
         &self.lessor
+    }
+
+    /// Where leases are renewed.
+    #[must_use]
+    pub fn renewals(&self) -> &Renewals {
+        &self.renewals
     }
 
     /// This member's ID.
@@ -165,10 +174,6 @@ impl Member {
                 Ok(None) => call_reply::Reply::Failure(CallFailure::NotLeader.into()),
                 Err(_) => stopping(),
             },
-            Some(call::Call::LeaseRenew(id)) => match self.renew_here(id) {
-                Some(ttl) => call_reply::Reply::LeaseRenewed(ttl),
-                None => call_reply::Reply::Failure(CallFailure::NotLeader.into()),
-            },
             Some(call::Call::LeaseLeft(id)) => match self.left_here(id) {
                 Some(left) => call_reply::Reply::LeaseLeft(left),
                 None => call_reply::Reply::Failure(CallFailure::NotLeader.into()),
@@ -181,19 +186,6 @@ impl Member {
             None => call_reply::Reply::Failure(CallFailure::Unspecified.into()),
         };
         CallReply { reply: Some(reply) }
-    }
-
-    /// Renews a lease as the leader: its TTL, or 0 if there is none. `None`: not the leader.
-    pub(crate) fn renew_here(&self, id: i64) -> Option<i64> {
-        if !self.consensus.leads() {
-            return None;
-        }
-        let lease = self.store().lease(id, false);
-        Some(
-            lease
-                .and_then(|l| self.lessor.renew(id, l.ttl))
-                .unwrap_or(0),
-        )
     }
 
     /// Seconds left of a lease as the leader, or -1 if there is none. `None`: not the leader.

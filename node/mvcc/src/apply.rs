@@ -16,7 +16,10 @@ use kvorum_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse,
     LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeResponse, PutRequest, PutResponse,
 };
-use kvorum_proto::log::{Command, LeaseRow, MemberAttributes, Reply, command, reply};
+use kvorum_proto::log::{
+    Command, ExpireLeases, LeaseRow, MemberAttributes, RenewLeases, RenewedLeases, Reply, command,
+    reply,
+};
 use kvorum_proto::mvccpb::{Event, KeyValue};
 use parking_lot::RwLockWriteGuard;
 use prost::Message;
@@ -49,7 +52,8 @@ impl<'a> Applier<'a> {
             Some(command::Op::Compact(r)) => write.compact(&r).map(reply::Op::Compact),
             Some(command::Op::LeaseGrant(r)) => write.grant(&r).map(reply::Op::LeaseGrant),
             Some(command::Op::LeaseRevoke(r)) => write.revoke(r.id).map(reply::Op::LeaseRevoke),
-            Some(command::Op::Expire(r)) => write.expire(&r.ids).map(reply::Op::Done),
+            Some(command::Op::Expire(r)) => write.expire(&r).map(reply::Op::Done),
+            Some(command::Op::Renew(r)) => Ok(reply::Op::Renewed(write.renew(&r))),
             Some(command::Op::Alarm(r)) => Ok(reply::Op::Alarm(write.alarm(&r))),
             Some(command::Op::Downgrade(r)) => write.downgrade(r.target).map(reply::Op::Done),
             Some(command::Op::Publish(r)) => Ok(reply::Op::Done(write.publish(r))),
@@ -277,10 +281,11 @@ impl<'a> Write<'a> {
         if self.state.leases.contains(request.id) {
             return Err(Rejection::LeaseExists.into());
         }
-        self.state.leases.grant(request.id, request.ttl);
+        self.state.leases.grant(request.id, request.ttl, 0);
         let row = LeaseRow {
             id: request.id,
             ttl: request.ttl,
+            renewals: 0,
         };
         let key = request.id.to_be_bytes().to_vec();
         self.state
@@ -317,11 +322,33 @@ impl<'a> Write<'a> {
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "one shape for all commands")]
-    fn expire(&mut self, ids: &[i64]) -> Result<i64, Error> {
-        for id in ids {
-            self.drop_lease(*id);
+    fn expire(&mut self, request: &ExpireLeases) -> Result<i64, Error> {
+        for (id, renewals) in request.ids.iter().zip(&request.renewals) {
+            // A renewal that came first in the log counts.
+            if self.state.leases.renewals(*id) == Some(*renewals) {
+                self.drop_lease(*id);
+            }
         }
         Ok(self.revision())
+    }
+
+    fn renew(&mut self, request: &RenewLeases) -> RenewedLeases {
+        let mut ttls = Vec::with_capacity(request.ids.len());
+        for id in &request.ids {
+            let renewed = self.state.leases.renew(*id);
+            ttls.push(renewed.map_or(0, |(ttl, _)| ttl));
+            if let Some((ttl, renewals)) = renewed {
+                let row = LeaseRow {
+                    id: *id,
+                    ttl,
+                    renewals,
+                };
+                let key = id.to_be_bytes().to_vec();
+                let row = Some(row.encode_to_vec());
+                self.state.rows.push((Table::Lease, key, row));
+            }
+        }
+        RenewedLeases { ttls }
     }
 
     fn publish(&mut self, mut member: MemberAttributes) -> i64 {

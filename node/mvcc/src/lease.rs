@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) ttl: i64,
+    /// How often its time began again.
+    pub(crate) renewals: u64,
     pub(crate) keys: BTreeSet<Box<[u8]>>,
 }
 
@@ -20,6 +22,17 @@ pub struct LeaseView {
     pub keys: Vec<Vec<u8>>,
 }
 
+/// What the clock needs to know of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseTime {
+    /// Lease ID.
+    pub id: i64,
+    /// Granted time to live, in seconds.
+    pub ttl: i64,
+    /// How often its time began again.
+    pub renewals: u64,
+}
+
 /// All leases.
 #[derive(Debug, Default)]
 pub(crate) struct Leases {
@@ -31,8 +44,21 @@ impl Leases {
         self.by_id.contains_key(&id)
     }
 
-    pub(crate) fn grant(&mut self, id: i64, ttl: i64) {
-        self.by_id.entry(id).or_default().ttl = ttl;
+    pub(crate) fn grant(&mut self, id: i64, ttl: i64, renewals: u64) {
+        let lease = self.by_id.entry(id).or_default();
+        lease.ttl = ttl;
+        lease.renewals = renewals;
+    }
+
+    /// Lets its time begin again; its TTL and how often that was.
+    pub(crate) fn renew(&mut self, id: i64) -> Option<(i64, u64)> {
+        let lease = self.by_id.get_mut(&id)?;
+        lease.renewals += 1;
+        Some((lease.ttl, lease.renewals))
+    }
+
+    pub(crate) fn renewals(&self, id: i64) -> Option<u64> {
+        self.by_id.get(&id).map(|lease| lease.renewals)
     }
 
     pub(crate) fn revoke(&mut self, id: i64) -> Option<Lease> {
@@ -76,11 +102,13 @@ impl Leases {
         self.by_id.len()
     }
 
-    /// IDs and granted TTLs, by ID.
-    pub(crate) fn list(&self) -> Vec<(i64, i64)> {
-        self.by_id
-            .iter()
-            .map(|(id, lease)| (*id, lease.ttl))
-            .collect()
+    /// All of them, by ID.
+    pub(crate) fn list(&self) -> Vec<LeaseTime> {
+        let one = |(id, lease): (&i64, &Lease)| LeaseTime {
+            id: *id,
+            ttl: lease.ttl,
+            renewals: lease.renewals,
+        };
+        self.by_id.iter().map(one).collect()
     }
 }

@@ -28,7 +28,7 @@ pub use changes::Change;
 pub use compact::Sweep;
 pub use hash::KeySpaceHash;
 pub use key::{KeyRange, Position, Revision};
-pub use lease::LeaseView;
+pub use lease::{LeaseTime, LeaseView};
 pub use rejection::Rejection;
 pub use restore::{meta_of, position_of};
 pub use store::{Error, Store, Summary};

@@ -65,7 +65,7 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
     let mut leases = Leases::default();
     for (_, row) in view.rows(Table::Lease)? {
         let row = LeaseRow::decode(row).map_err(|_| damaged("lease table"))?;
-        leases.grant(row.id, row.ttl);
+        leases.grant(row.id, row.ttl, row.renewals);
     }
     let mut members = BTreeMap::new();
     for (_, row) in view.rows(Table::Member)? {

@@ -6,7 +6,7 @@ use crate::engine::{Batch, Engine, Row, Table};
 use crate::index::Index;
 use crate::lease::Leases;
 use crate::records::{self, Records};
-use crate::{Applier, LeaseView, Position, Rejection};
+use crate::{Applier, LeaseTime, LeaseView, Position, Rejection};
 use bytes::Bytes;
 use kvorum_proto::etcdserverpb::{AlarmMember, AlarmType};
 use kvorum_proto::log::{MemberAttributes, StoreMeta};
@@ -237,9 +237,9 @@ impl Store {
         self.state.read().leases.view(id, with_keys)
     }
 
-    /// IDs and granted TTLs of all leases, by ID.
+    /// All leases, by ID.
     #[must_use]
-    pub fn leases(&self) -> Vec<(i64, i64)> {
+    pub fn leases(&self) -> Vec<LeaseTime> {
         self.state.read().leases.list()
     }
 

@@ -245,7 +245,7 @@ fn compare(store: &Store, model: &Model) {
         store
             .leases()
             .iter()
-            .map(|(id, _)| *id)
+            .map(|lease| lease.id)
             .collect::<BTreeSet<_>>(),
         model.leases
     );

@@ -19,41 +19,24 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// What to ask whoever leads.
-#[derive(Clone, Copy)]
-enum Question {
-    Renew(i64),
-    Left(i64),
-}
-
 /// Seconds that the leader may take to answer.
 const LEADER_ANSWER: Duration = Duration::from_secs(1);
 
 impl Api {
-    /// Asks the leader of a lease, wherever it is.
-    async fn ask(&self, question: Question) -> Result<i64, Status> {
+    /// Asks the leader how many seconds a lease has left, wherever it is.
+    async fn left(&self, id: i64) -> Result<i64, Status> {
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         loop {
-            let here = match question {
-                Question::Renew(id) => self.member.renew_here(id),
-                Question::Left(id) => self.member.left_here(id),
-            };
-            if let Some(answer) = here {
+            if let Some(answer) = self.member.left_here(id) {
                 return Ok(answer);
             }
-            let call = match question {
-                Question::Renew(id) => call::Call::LeaseRenew(id),
-                Question::Left(id) => call::Call::LeaseLeft(id),
-            };
-            match self
+            let asked = self
                 .member
                 .consensus()
-                .ask_leader(call, LEADER_ANSWER)
-                .await
-            {
-                Some(call_reply::Reply::LeaseRenewed(n) | call_reply::Reply::LeaseLeft(n)) => {
-                    return Ok(n);
-                }
+                .ask_leader(call::Call::LeaseLeft(id), LEADER_ANSWER)
+                .await;
+            match asked {
+                Some(call_reply::Reply::LeaseLeft(n)) => return Ok(n),
                 _ if Instant::now() + NO_LEADER_PAUSE >= deadline => {
                     return Err(errors::timed_out());
                 }
@@ -68,7 +51,12 @@ impl Api {
         self.permit(&caller, Asked::LeaseWrite(id))?;
         // Before renewing: a client must not take a later revision for what it has seen.
         let header = self.header(self.member.store().revision());
-        let ttl = self.ask(Question::Renew(id)).await?;
+        let ttl = self
+            .member
+            .renewals()
+            .renew(id)
+            .await
+            .map_err(errors::from_failure)?;
         Ok(LeaseKeepAliveResponse {
             header: Some(header),
             id,
@@ -172,7 +160,7 @@ impl Lease for Api {
             ..LeaseTimeToLiveResponse::default()
         };
         if let Some(lease) = lease {
-            response.ttl = self.ask(Question::Left(request.id)).await?;
+            response.ttl = self.left(request.id).await?;
             if response.ttl >= 0 {
                 response.granted_ttl = lease.ttl;
                 response.keys = lease.keys.into_iter().map(Into::into).collect();
@@ -198,7 +186,7 @@ impl Lease for Api {
             header: Some(self.header(self.member.store().revision())),
             leases: leases
                 .into_iter()
-                .map(|(id, _)| LeaseStatus { id })
+                .map(|lease| LeaseStatus { id: lease.id })
                 .collect(),
         }))
     }

@@ -149,6 +149,7 @@ fn rows(reader: &Reader, batch: &mut Batch) -> io::Result<()> {
         let row = LeaseRow {
             id: lease.id,
             ttl: lease.ttl,
+            renewals: 0,
         };
         batch
             .rows

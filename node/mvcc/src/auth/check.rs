@@ -103,7 +103,7 @@ impl Judge<'_> {
                 .leases
                 .list()
                 .iter()
-                .try_for_each(|(id, _)| self.lease(*id, Access::Read)),
+                .try_for_each(|lease| self.lease(lease.id, Access::Read)),
             Asked::Administration => self.auth.administers(self.caller),
             Asked::Anything if self.caller.revision == 0 => Err(Rejection::UserNameEmpty),
             Asked::Anything => Ok(()),
