@@ -110,3 +110,50 @@ impl Answers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_see_the_token_and_nothing_else_of_the_request() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "word"),
+            ("grpc-metadata-hasleader", "true"),
+            ("token", "not from here"),
+            ("content-type", "application/json"),
+            ("te", "gzip"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        let seen = metadata(&headers);
+        let seen: Vec<_> = seen
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_bytes()))
+            .collect();
+        assert_eq!(
+            seen,
+            [("authorization", &b"word"[..]), ("hasleader", &b"true"[..]),]
+        );
+    }
+
+    #[tokio::test]
+    async fn answers_are_put_together_from_pieces() {
+        let framed = [frame(b"one"), frame(b""), frame(b"three")].concat();
+        let pieces: Vec<Result<Bytes, std::convert::Infallible>> = framed
+            .chunks(2)
+            .map(|c| Ok(Bytes::copy_from_slice(c)))
+            .collect();
+        let mut answers = Answers {
+            body: Body::from_stream(futures::stream::iter(pieces)),
+            buffer: BytesMut::new(),
+            status: Some(Status::not_found("gone")),
+        };
+        for expected in ["one", "", "three"] {
+            assert_eq!(answers.next().await.unwrap().unwrap(), expected);
+        }
+        let ended = answers.next().await.unwrap_err();
+        assert_eq!(ended.code(), tonic::Code::NotFound);
+    }
+}

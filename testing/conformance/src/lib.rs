@@ -10,6 +10,8 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod admission;
+pub mod asking;
 pub mod auth;
 pub mod compaction;
 pub mod election;

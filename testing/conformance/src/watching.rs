@@ -58,7 +58,7 @@ impl Watching {
     pub async fn open_by(client: &Client, token: &str) -> Self {
         let (requests, rx) = mpsc::channel(16);
         let mut watch = client.watch();
-        let call = crate::auth::by(token, ReceiverStream::new(rx));
+        let call = crate::asking::by(token, ReceiverStream::new(rx));
         Self {
             requests,
             opening: Some(tokio::spawn(async move { watch.watch(call).await })),

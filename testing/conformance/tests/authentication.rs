@@ -8,7 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
-use kvorum_conformance::auth::{
+use kvorum_conformance::asking::{
     DENIED, add_user, authenticate, by, enabled, grant, grant_role, revoke, status,
 };
 use kvorum_conformance::refused;

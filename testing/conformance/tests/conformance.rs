@@ -80,8 +80,9 @@ cases! {
     auth: enabling_needs_root, users_are_managed, roles_are_managed, permissions_are_managed,
         passwords_give_tokens, only_root_administers, root_cannot_lose_itself;
     permission: ranges_must_be_covered, previous_records_need_reading, transactions_are_looked_through,
-        everybody_needs_a_name, maintenance_is_for_root, watching_is_reading, leases_are_as_their_keys,
-        tokens_end_with_their_password, locking_is_writing, the_gateway_passes_tokens_on;
+        watching_is_reading, leases_are_as_their_keys;
+    admission: everybody_needs_a_name, maintenance_is_for_root, tokens_end_with_their_password,
+        locking_is_writing, the_gateway_passes_tokens_on;
     metrics: the_mixin_finds_its_names;
     server: the_member_is_listed, status_is_told, no_alarm_is_on, insisting_on_a_leader_is_served;
 }
