@@ -31,43 +31,60 @@ impl Api {
         origin: &Origin,
         op: command::Op,
     ) -> Result<reply::Op, Status> {
+        let names_asked = self.member.store().auth().enabled();
         let caller = self.caller(origin).await?;
-        if caller.revision == 0 || !self.member.auth().tokens_follow() {
-            return self.propose_for(&caller, op).await;
-        }
-        match self.propose_for(&caller, op.clone()).await {
-            Err(status) if status.message() == errors::old_auth_revision().message() => {
-                // Permissions have changed that this member did not know of, and nothing
-                // was done: who asks may still be who it was.
+        let mut command = in_name_of(caller, op);
+        match self.send(&command).await {
+            Err(status) if self.behind(names_asked, &status) => {
+                // Nothing was done: once this member knows the change, ask again.
                 self.linearize().await?;
                 let caller = self.caller(origin).await?;
-                self.propose_for(&caller, op).await
+                if caller.revision == command.auth_revision {
+                    return Err(status);
+                }
+                command.user = caller.user;
+                command.auth_revision = caller.revision;
+                self.send(&command).await
             }
             done => done,
         }
     }
 
-    /// Has a command applied in somebody's name; a refusal becomes etcd's error.
+    /// Whether a refusal may come from a change of permissions that this member did not
+    /// know of. A signed token is good for one revision: that is its client's to renew.
+    fn behind(&self, names_asked: bool, refusal: &Status) -> bool {
+        let is = |error: Status| refusal.message() == error.message();
+        if names_asked {
+            is(errors::old_auth_revision()) && self.member.auth().tokens_follow()
+        } else {
+            is(errors::user_name_empty())
+        }
+    }
+
+    /// Has a command applied in somebody's name.
     pub(crate) async fn propose_for(
         &self,
         caller: &Caller,
         op: command::Op,
     ) -> Result<reply::Op, Status> {
-        if !matches!(op, command::Op::Alarm(_) | command::Op::Downgrade(_)) {
+        self.send(&in_name_of(caller.clone(), op)).await
+    }
+
+    /// A refusal becomes etcd's error.
+    async fn send(&self, command: &Command) -> Result<reply::Op, Status> {
+        if !matches!(
+            command.op,
+            Some(command::Op::Alarm(_) | command::Op::Downgrade(_))
+        ) {
             self.refuse_corrupt()?;
         }
-        let command = Command {
-            op: Some(op),
-            user: caller.user.clone(),
-            auth_revision: caller.revision,
-        };
         if command.encoded_len() > self.member.limits().bytes {
             return Err(errors::request_too_large());
         }
         let Reply { op } = self
             .member
             .consensus()
-            .propose(&command)
+            .propose(command)
             .await
             .map_err(errors::from_failure)?;
         match op {
@@ -135,6 +152,14 @@ impl Api {
                 .map_err(|e| Status::internal(e.to_string()))?
         };
         answer.map_err(|e| errors::from_read(&e))
+    }
+}
+
+fn in_name_of(caller: Caller, op: command::Op) -> Command {
+    Command {
+        op: Some(op),
+        user: caller.user,
+        auth_revision: caller.revision,
     }
 }
 

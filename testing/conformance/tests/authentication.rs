@@ -61,6 +61,9 @@ async fn tokens_and_permissions_hold_at_every_member_at_once() {
     let cluster = cluster(3, &[]).await;
     let clients: Vec<Client> = cluster.members.iter().map(|m| m.client()).collect();
     let (root, alice) = enabled(&clients[0]).await;
+    // A member that does not know yet that names are asked for must not refuse one.
+    put(&clients[1], &alice, "a").await.unwrap();
+    put(&clients[2], &alice, "a").await.unwrap();
     for (i, client) in clients.iter().enumerate() {
         // Also one that has not applied it yet must know the token.
         let fresh = authenticate(&clients[(i + 1) % 3], "alice", "alice")
