@@ -16,7 +16,7 @@ use kvorum_processes::{Cluster, Program};
 use std::time::{Duration, Instant};
 
 /// Clusters at work side by side: most of the time is spent waiting for refusals.
-const SIDE_BY_SIDE: usize = 3;
+const SIDE_BY_SIDE: usize = 4;
 
 /// Members of which a majority is left without them.
 const fn may_be_lost(members: usize) -> usize {
