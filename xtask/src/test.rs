@@ -132,6 +132,10 @@ fn build(layers: &[Layer], foreign: bool) -> Result<(Environment, Option<Program
         environment.push(("KVORUM_ETCD_BIN", etcd.join("etcd").into()));
         environment.push(("KVORUM_ETCDCTL_BIN", etcd.join("etcdctl").into()));
     }
+    if sets.contains(&ToolSet::Kubernetes) {
+        let server = tools::ensure(ToolSet::Kubernetes)?.join("kube-apiserver");
+        environment.push(("KVORUM_APISERVER_BIN", server.into()));
+    }
     for layer in layers {
         for command in layer.commands(foreign) {
             // A layer that does not build fails when its turn comes; the others run all the same.

@@ -8,7 +8,6 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
-use kvorum_testbed::tools::{self, ToolSet};
 use kvorum_testbed::write_account_keys;
 
 use crate::limits::{API_READY, POLL};
@@ -27,17 +26,28 @@ pub struct ApiServer {
 }
 
 impl ApiServer {
+    /// The program, if there is one; says so if not, as on a foreign Kubernetes.
+    #[must_use]
+    pub fn program() -> Option<PathBuf> {
+        let program = std::env::var_os("KVORUM_APISERVER_BIN").map(PathBuf::from);
+        if program.is_none() {
+            eprintln!(
+                "SKIPPED: KVORUM_APISERVER_BIN is not set; run `cargo xtask test --layer api`"
+            );
+        }
+        program
+    }
+
     /// Starts one on a loopback address with these etcd endpoints, and waits until it is ready.
     ///
     /// # Errors
     /// When it cannot be started or does not get ready.
-    pub async fn start(address: &str, etcd: &[String]) -> Result<Self> {
+    pub async fn start(program: &Path, address: &str, etcd: &[String]) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("kvorum-api-").tempdir()?;
         let log = directory.path().join("kube-apiserver.log");
         write_account_keys(directory.path())?;
         let tokens = format!("{TOKEN},tester,tester,system:masters\n");
         std::fs::write(directory.path().join("tokens.csv"), tokens)?;
-        let program = tools::ensure(ToolSet::Kubernetes)?.join("kube-apiserver");
         let child = Command::new(program)
             .args(flags(address, etcd, directory.path()))
             .stdin(Stdio::null())
