@@ -1,4 +1,4 @@
-//! Faults one after the other, drawn from a seed: kills, pauses, cuts.
+//! Faults one after the other, drawn from a seed: kills, pauses, cuts, and what an operator does.
 
 use crate::World;
 use crate::limits::FAULT_MAX;
@@ -22,9 +22,11 @@ enum Fault {
     /// It is heard and hears nobody.
     DeafenLeader,
     MoveLeader,
+    /// Removed for good, and a new one added.
+    ReplaceAny,
 }
 
-const FAULTS: [Fault; 10] = [
+const FAULTS: [Fault; 11] = [
     Fault::KillLeader,
     Fault::KillAny,
     Fault::KillAll,
@@ -35,6 +37,7 @@ const FAULTS: [Fault; 10] = [
     Fault::CutOneLink,
     Fault::DeafenLeader,
     Fault::MoveLeader,
+    Fault::ReplaceAny,
 ];
 
 /// Whoever does it.
@@ -101,6 +104,7 @@ impl Faults {
             Fault::CutAnyOff => self.cut(world, any, usize::MAX).await,
             Fault::CutOneLink => self.cut(world, leader, 1).await,
             Fault::DeafenLeader => self.deafen(world, leader).await,
+            Fault::ReplaceAny => world.replace(any).await,
             Fault::MoveLeader => world.cluster.move_leader(any).await,
         }
     }

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod network;
 pub mod predict;
 pub mod reads;
+pub mod replacement;
 pub mod report;
 pub mod rules;
 pub mod world;
