@@ -23,7 +23,7 @@ use kvorum_proto::etcdserverpb::{
 };
 use std::path::Path;
 use std::time::Instant;
-use tonic::Code::{InvalidArgument, PermissionDenied, Unauthenticated};
+use tonic::Code::{InvalidArgument, PermissionDenied, Unauthenticated, Unavailable};
 use tonic::Status;
 
 async fn cluster(size: u8, flags: &[&str]) -> Cluster {
@@ -78,6 +78,29 @@ async fn tokens_and_permissions_hold_at_every_member_at_once() {
         revoke(client, &root, "letters", ("c", "")).await.unwrap();
         let denied = put(&clients[(i + 2) % 3], &alice, "c").await;
         refused(denied, PermissionDenied, DENIED);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_outlive_the_leader_that_gave_them() {
+    let mut cluster = cluster(3, &[]).await;
+    let leader = cluster.leader().await;
+    let (_, alice) = enabled(&cluster.members[leader].client()).await;
+    cluster.members[leader].kill();
+    for place in [1, 2] {
+        let client = cluster.members[(leader + place) % 3].client();
+        let until = Instant::now() + READY_TIMEOUT;
+        loop {
+            match put(&client, &alice, "a").await {
+                Ok(()) => break,
+                Err(status) => {
+                    assert_eq!(status.code(), Unavailable, "{status}");
+                    assert!(Instant::now() < until, "{status}");
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        refused(put(&client, &alice, "z").await, PermissionDenied, DENIED);
     }
 }
 
