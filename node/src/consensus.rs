@@ -10,6 +10,7 @@ mod propose;
 pub mod reads;
 pub mod settings;
 pub mod status;
+pub mod succession;
 pub mod transfer;
 pub mod types;
 pub mod upkeep;

@@ -25,6 +25,11 @@ pub const NO_LEADER_PAUSE: Duration = Duration::from_millis(10);
 /// one commits what it has of the old one's log within a few round trips.
 pub const LEADER_LOST_GRACE: Duration = Duration::from_millis(200);
 
+/// When a leader's process is gone, the voters stand for election this long after each other.
+pub const SUCCESSION_STEP: Duration = Duration::from_millis(40);
+/// How often one of them tries before it leaves it to the election timeout.
+pub const SUCCESSION_TRIES: usize = 5;
+
 /// Appends under way to one peer at a time: more would only make batches smaller.
 pub const APPEND_WINDOW: usize = 4;
 /// Bytes of entries in one append.

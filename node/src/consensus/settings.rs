@@ -20,11 +20,13 @@ pub struct Timing {
 impl Timing {
     /// From etcd's `--heartbeat-interval` and `--election-timeout`, in milliseconds.
     ///
-    /// etcd's timeout T means "between T and 2T". openraft waits its maximum plus a
-    /// random time between minimum and maximum: so T/4 and T/2 give 3T/4 to T.
+    /// etcd's timeout T means "between T and 2T". openraft waits its maximum (the leader's
+    /// lease) plus a random time between minimum and maximum: so T/4 and 2T/5 give 0.65T
+    /// to 0.8T, and 0.4T where a follower sees that the leader's process is gone (see
+    /// `succession`).
     #[must_use]
     pub fn from_etcd(heartbeat_ms: u64, election_ms: u64) -> Self {
-        let election_max = (election_ms / 2).max(4);
+        let election_max = (election_ms * 2 / 5).max(4);
         let election_min = (election_ms / 4).max(3);
         let heartbeat = (heartbeat_ms / 2).clamp(1, election_min / 2);
         Self {
@@ -98,7 +100,7 @@ mod tests {
         let timing = Timing::from_etcd(100, 1000);
         let millis =
             [timing.heartbeat, timing.election_min, timing.election_max].map(|d| d.as_millis());
-        assert_eq!(millis, [50, 250, 500]);
+        assert_eq!(millis, [50, 250, 400]);
         assert_eq!(timing.lease_ttl_min(), 2);
     }
 }

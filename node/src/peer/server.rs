@@ -40,7 +40,11 @@ pub async fn serve(member: Arc<Member>, socket: Socket) -> io::Result<()> {
         return Ok(());
     }
     match hello.purpose() {
-        Purpose::Append => appends(&member, &context, link).await,
+        Purpose::Append => {
+            let outcome = appends(&member, &context, link).await;
+            member.consensus().hung_up(hello.from).await;
+            outcome
+        }
         Purpose::Calls => calls(member, &context, link).await,
         Purpose::Snapshot => receive_snapshot(&member, &context, link).await,
         Purpose::Probe | Purpose::Lookup | Purpose::Unspecified => Ok(()),
