@@ -83,6 +83,8 @@ pub const RANGE_STREAM_FIRST: i64 = 10;
 pub const RANGE_STREAM_AHEAD: usize = 2;
 /// Watchers on one stream.
 pub const WATCHERS_PER_STREAM_MAX: usize = 100_000;
+/// Passwords that may wait to be hashed; more are refused with "too many requests".
+pub const PASSWORDS_WAITING_MAX: usize = 1000;
 /// How often simple tokens that were not shown for long are forgotten.
 pub const TOKEN_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a signed token is good (etcd's number).

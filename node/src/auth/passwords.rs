@@ -1,6 +1,7 @@
 //! Passwords: hashed on threads of their own, a few at a time.
 
 use crate::api::errors;
+use crate::limits::PASSWORDS_WAITING_MAX;
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
@@ -17,6 +18,8 @@ pub struct Passwords {
     nobody: Arc<OnceLock<String>>,
     /// Hashing is slow on purpose: it may take half of the processors.
     places: Arc<Semaphore>,
+    /// Anybody may have a password compared: what waits is bounded.
+    queue: Arc<Semaphore>,
 }
 
 impl Passwords {
@@ -28,6 +31,7 @@ impl Passwords {
             cost,
             nobody: Arc::default(),
             places: Arc::new(Semaphore::new((processors / 2).max(1))),
+            queue: Arc::new(Semaphore::new(PASSWORDS_WAITING_MAX)),
         }
     }
 
@@ -35,10 +39,12 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
+        let waiting = self.queue.clone().try_acquire_owned();
+        let waiting = waiting.map_err(|_| errors::too_many_requests())?;
         let place = self.places.clone().acquire_owned().await;
         let place = place.map_err(|_| errors::stopped())?;
         let done = tokio::task::spawn_blocking(move || {
-            let _place = place;
+            let _until_done = (place, waiting);
             work()
         });
         done.await.map_err(|e| Status::internal(e.to_string()))?
@@ -85,6 +91,22 @@ fn hashed(password: &str, cost: u32) -> Result<String, Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn no_more_than_so_many_wait() {
+        let passwords = Passwords::new(4);
+        let all = u32::try_from(PASSWORDS_WAITING_MAX).unwrap();
+        let taken = passwords
+            .queue
+            .clone()
+            .acquire_many_owned(all)
+            .await
+            .unwrap();
+        let refused = passwords.hash("secret".to_owned()).await.unwrap_err();
+        assert_eq!(refused.message(), errors::too_many_requests().message());
+        drop(taken);
+        passwords.hash("secret".to_owned()).await.unwrap();
+    }
 
     #[tokio::test]
     async fn passwords_match_their_hash_only() {
