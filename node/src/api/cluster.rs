@@ -48,6 +48,7 @@ fn valid(urls: &[String]) -> bool {
     !urls.is_empty() && urls.iter().all(one)
 }
 
+// As with etcd, headers of this service say no revision.
 impl Api {
     async fn change(&self, change: Change) -> Result<Vec<WireMember>, Status> {
         let changing = self.member.consensus().change(&change).await;
@@ -86,7 +87,7 @@ impl Cluster for Api {
         };
         let members = self.change(Change::Add(id, node)).await?;
         Ok(Response::new(MemberAddResponse {
-            header: self.now(),
+            header: Some(self.header(0)),
             member: members.iter().find(|m| m.id == id).cloned(),
             members,
         }))
@@ -99,7 +100,7 @@ impl Cluster for Api {
         let request = self.admitted(request, Asked::Administration).await?;
         let members = self.change(Change::Remove(request.id)).await?;
         Ok(Response::new(MemberRemoveResponse {
-            header: self.now(),
+            header: Some(self.header(0)),
             members,
         }))
     }
@@ -116,7 +117,7 @@ impl Cluster for Api {
             .change(Change::Update(request.id, request.peer_ur_ls))
             .await?;
         Ok(Response::new(MemberUpdateResponse {
-            header: self.now(),
+            header: Some(self.header(0)),
             members,
         }))
     }
@@ -130,7 +131,7 @@ impl Cluster for Api {
         }
         self.admitted(request, Asked::Anything).await?;
         Ok(Response::new(MemberListResponse {
-            header: self.now(),
+            header: Some(self.header(0)),
             members: list(&self.member),
         }))
     }
@@ -142,7 +143,7 @@ impl Cluster for Api {
         let request = self.admitted(request, Asked::Administration).await?;
         let members = self.change(Change::Promote(request.id)).await?;
         Ok(Response::new(MemberPromoteResponse {
-            header: self.now(),
+            header: Some(self.header(0)),
             members,
         }))
     }
