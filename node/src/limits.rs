@@ -70,6 +70,8 @@ pub const LOG_BYTES_MAX: u64 = 512 << 20;
 /// Entries kept behind a purge for followers that lag a little.
 pub const LOG_KEEP_ENTRIES: u64 = 5000;
 
+/// Kinds of calls counted by themselves; there are about 80 known ones.
+pub const CALL_KINDS_MAX: usize = 200;
 /// Responses that wait for one watch client.
 pub const WATCH_RESPONSES_AHEAD: usize = 16;
 /// Bytes of one piece of a snapshot for clients (etcd's number).

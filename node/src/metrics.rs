@@ -4,16 +4,18 @@ mod collector;
 mod process;
 
 use crate::consensus::types::MemberId;
+use crate::limits::CALL_KINDS_MAX;
 use crate::member::Member;
 use crate::socket::ByteCount;
 use collector::Collector;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub struct Metrics {
     pub client_bytes: Arc<ByteCount>,
     calls: Family<Call, Counter>,
     started: Family<Kind, Counter>,
+    kinds: Arc<RwLock<HashMap<String, Arc<KindCounters>>>>,
     /// Only with `--metrics=extensive`.
     times: Option<Family<Kind, Histogram>>,
 }
@@ -67,6 +70,45 @@ impl Kind {
             grpc_method: method.to_owned(),
             grpc_service: service.to_owned(),
             grpc_type,
+        }
+    }
+}
+
+impl Call {
+    fn new(kind: &Kind, code: tonic::Code) -> Self {
+        Self {
+            grpc_code: code_name(code),
+            grpc_method: kind.grpc_method.clone(),
+            grpc_service: kind.grpc_service.clone(),
+            grpc_type: kind.grpc_type,
+        }
+    }
+}
+
+/// The counters of one kind of call.
+pub struct KindCounters {
+    kind: Kind,
+    started: Counter,
+    ok: Counter,
+    time: Option<Histogram>,
+    calls: Family<Call, Counter>,
+}
+
+impl KindCounters {
+    /// Counts a call that begins.
+    pub fn started(&self) {
+        self.started.inc();
+    }
+
+    /// Counts an answered call.
+    pub fn handled(&self, code: tonic::Code, took: Duration) {
+        if code == tonic::Code::Ok {
+            self.ok.inc();
+        } else {
+            self.calls.get_or_create(&Call::new(&self.kind, code)).inc();
+        }
+        if let Some(time) = &self.time {
+            time.observe(took.as_secs_f64());
         }
     }
 }
@@ -118,6 +160,7 @@ impl Metrics {
             client_bytes: Arc::default(),
             calls: Family::default(),
             started: Family::default(),
+            kinds: Arc::default(),
             times: times.clone(),
             registry: Arc::default(),
         };
@@ -153,33 +196,35 @@ impl Metrics {
         metrics
     }
 
-    /// Counts a call that begins. `path` is `/package.Service/Method`.
-    pub fn started(&self, path: &str) {
-        self.started.get_or_create(&Kind::new(path)).inc();
-    }
-
-    /// Notes how long a call took.
-    pub fn took(&self, path: &str, time: Duration) {
-        if let Some(times) = &self.times {
-            let times = times.get_or_create(&Kind::new(path));
-            times.observe(time.as_secs_f64());
+    /// The counters of a kind of call, found once for a call and made when first
+    /// needed. `path` is `/package.Service/Method`; paths beyond a bound share one.
+    #[must_use]
+    pub fn kind(&self, path: &str) -> Arc<KindCounters> {
+        if let Some(known) = self.kinds.read().get(path) {
+            return known.clone();
         }
-    }
-
-    /// Counts an answered call.
-    pub fn handled(&self, path: &str, code: tonic::Code) {
-        let Kind {
-            grpc_method,
-            grpc_service,
-            grpc_type,
-        } = Kind::new(path);
-        let call = Call {
-            grpc_code: code_name(code),
-            grpc_method,
-            grpc_service,
-            grpc_type,
+        let mut kinds = self.kinds.write();
+        let path = if kinds.len() < CALL_KINDS_MAX {
+            path
+        } else {
+            "/other/other"
         };
-        self.calls.get_or_create(&call).inc();
+        if let Some(known) = kinds.get(path) {
+            return known.clone();
+        }
+        let kind = Kind::new(path);
+        let counters = Arc::new(KindCounters {
+            started: self.started.get_or_create(&kind).clone(),
+            ok: self
+                .calls
+                .get_or_create(&Call::new(&kind, tonic::Code::Ok))
+                .clone(),
+            time: self.times.as_ref().map(|t| t.get_or_create(&kind).clone()),
+            calls: self.calls.clone(),
+            kind,
+        });
+        kinds.insert(path.to_owned(), counters.clone());
+        counters
     }
 
     /// Adds what is read from the member when the page is asked for.

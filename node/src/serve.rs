@@ -98,13 +98,13 @@ async fn guarded(
     request: Request,
     next: axum::middleware::Next,
 ) -> axum::response::Response {
-    let path = request.uri().path().to_owned();
-    metrics.started(&path);
+    let kind = metrics.kind(request.uri().path());
+    kind.started();
     let began = Instant::now();
     if wants_leader(request.headers())
         && let Err(status) = api.has_leader()
     {
-        metrics.handled(&path, status.code());
+        kind.handled(status.code(), began.elapsed());
         return status.into_http();
     }
     let response = next.run(request).await;
@@ -113,7 +113,6 @@ async fn guarded(
         .headers()
         .get("grpc-status")
         .map_or(tonic::Code::Ok, |v| tonic::Code::from_bytes(v.as_bytes()));
-    metrics.handled(&path, code);
-    metrics.took(&path, began.elapsed());
+    kind.handled(code, began.elapsed());
     response
 }
