@@ -13,7 +13,7 @@ const LINT: [&str; 5] = [
     "--workspace",
     "--all-targets",
     "--features",
-    "kvorum-testbed/machine-tests",
+    "kvorum-testbed/machine-tests,kvorum-node/faultpoints",
 ];
 
 /// Format, lints, generated files: read only.
