@@ -3,7 +3,7 @@
 use crate::config::Start;
 use crate::consensus::types::{MemberId, Node};
 use crate::exchange;
-use crate::limits::{LOOKUP_TIMEOUT, NO_LEADER_PAUSE};
+use crate::limits::{LOOKUP_DISAGREEMENT, LOOKUP_TIMEOUT, NO_LEADER_PAUSE};
 use crate::peer::{Context, link};
 use crate::tls::Tls;
 use kvorum_proto::peer::{Directory, Purpose, Refusal};
@@ -134,26 +134,54 @@ pub async fn identify(
     Ok((identity::create(disk, dir, cluster, member)?, true))
 }
 
-/// Asks the members of a cluster, until one answers, under which ID this member was added to it.
+/// Asks the members of a cluster under which ID this member was added to it. A member that is
+/// behind still knows the one that had these URLs before: so all are asked, and asked again for a
+/// moment while they do not say the same.
 async fn look_up(
     own: &[String],
     others: &[String],
     tls: Option<&Arc<Tls>>,
 ) -> Result<(u64, MemberId), Error> {
-    let until = tokio::time::Instant::now() + LOOKUP_TIMEOUT;
+    let started = tokio::time::Instant::now();
     loop {
-        let mut reasons = Vec::new();
-        for url in others {
-            match link::look_up(url, tls).await {
-                Ok(directory) => return find_self(directory, own),
-                Err(error) => reasons.push(format!("{url}: {error}")),
+        let asked = others.iter().map(|url| async move {
+            let directory = link::look_up(url, tls).await;
+            directory.map_err(|error| format!("{url}: {error}"))
+        });
+        let (mut answers, mut reasons) = (Vec::new(), Vec::new());
+        for answer in futures::future::join_all(asked).await {
+            match answer {
+                Ok(directory) => answers.push(find_self(directory, own)),
+                Err(reason) => reasons.push(reason),
             }
         }
-        if tokio::time::Instant::now() >= until {
-            return Err(Error::NobodyAnswers(reasons.join("; ")));
+        let patience = if answers.is_empty() {
+            LOOKUP_TIMEOUT
+        } else {
+            LOOKUP_DISAGREEMENT
+        };
+        match agree(answers, own, &reasons.join("; ")) {
+            Ok(found) => return Ok(found),
+            Err(error) if started.elapsed() >= patience => return Err(error),
+            Err(_) => tokio::time::sleep(NO_LEADER_PAUSE).await,
         }
-        tokio::time::sleep(NO_LEADER_PAUSE).await;
     }
+}
+
+/// What all who answered say; a refusal of one outweighs the others. Pure.
+fn agree(
+    answers: Vec<Result<(u64, MemberId), Error>>,
+    own: &[String],
+    silent: &str,
+) -> Result<(u64, MemberId), Error> {
+    let answers: Vec<_> = answers.into_iter().collect::<Result<_, _>>()?;
+    let Some(first) = answers.first() else {
+        return Err(Error::NobodyAnswers(silent.to_owned()));
+    };
+    if answers.iter().any(|answer| answer != first) {
+        return Err(Error::NotAdded(own.join(",")));
+    }
+    Ok(*first)
 }
 
 /// The cluster's ID and that of the member with these peer URLs; pure.
@@ -268,6 +296,19 @@ mod tests {
         assert_eq!(find("http://b:2380").unwrap(), (7, 2));
         assert!(matches!(find("http://a:2380"), Err(Error::Bootstrapped(_))));
         assert!(matches!(find("http://c:2380"), Err(Error::NotAdded(_))));
+    }
+
+    #[test]
+    fn only_what_all_say_is_taken() {
+        let agreed = |answers| agree(answers, &["http://a:2380".to_owned()], "b: refused");
+        let bootstrapped = || Err(Error::Bootstrapped("it has a directory".to_owned()));
+        assert_eq!(agreed(vec![Ok((7, 2)), Ok((7, 2))]).unwrap(), (7, 2));
+        let behind = agreed(vec![Ok((7, 2)), bootstrapped()]);
+        assert!(matches!(behind, Err(Error::Bootstrapped(_))), "{behind:?}");
+        let older = agreed(vec![Ok((7, 1)), Ok((7, 2))]);
+        assert!(matches!(older, Err(Error::NotAdded(_))), "{older:?}");
+        let silent = agreed(Vec::new()).unwrap_err();
+        assert!(silent.to_string().ends_with("b: refused"), "{silent}");
     }
 
     #[tokio::test]

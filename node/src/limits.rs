@@ -120,3 +120,5 @@ pub const PROMOTE_LAG_ENTRIES: u64 = 1000;
 pub const MEMBERSHIP_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a newcomer asks the members of its cluster who it is.
 pub const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long it asks again where they refuse it or do not say the same: one may be behind.
+pub const LOOKUP_DISAGREEMENT: Duration = Duration::from_secs(2);
