@@ -31,6 +31,12 @@ pub trait DiskFile: Send + Sync {
     /// After an error nothing is known about what is durable: the caller must stop.
     fn sync_data(&self) -> io::Result<()>;
 
+    /// Makes it so long: cut off, or filled up with zeroes.
+    ///
+    /// # Errors
+    /// Whatever the file system reports.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
     /// Length in bytes.
     ///
     /// # Errors
@@ -120,6 +126,10 @@ impl DiskFile for RealFile {
         } else {
             Ok(())
         }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -4,14 +4,14 @@
 //! Every commit is durable and atomic. A received snapshot becomes a new file
 //! beside the old one; the file `CURRENT` says which one counts.
 
-use crate::disk::{RealDisk, replace_file};
+use crate::disk::{Disk, DiskFile, RealDisk, replace_file};
 use crate::limits::ENGINE_CACHE_BYTES;
 use bytes::Bytes;
 use kvorum_mvcc::Revision;
 use kvorum_mvcc::engine::{Batch, Engine, Table, View, Visit};
 use redb::{
     Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable,
-    TableDefinition, TableError,
+    StorageBackend, TableDefinition, TableError,
 };
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,69 @@ pub fn open(dir: &Path, sync: bool) -> io::Result<DiskEngine> {
     };
     remove_others(dir, &current)?;
     DiskEngine::at(&dir.join(current), sync)
+}
+
+/// Opens or makes an engine in one file of a simulated disk.
+///
+/// # Errors
+/// If the disk fails or the file is damaged.
+pub fn on_disk(disk: &dyn Disk, path: &Path) -> io::Result<DiskEngine> {
+    let file = match disk.open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let file = disk.create_zeroed(path, 0)?;
+            if let Some(dir) = path.parent() {
+                disk.sync_dir(dir)?;
+            }
+            file
+        }
+        other => other?,
+    };
+    let database = Database::builder()
+        .set_cache_size(ENGINE_CACHE_BYTES)
+        .create_with_backend(Backend(file))
+        .map_err(failed)?;
+    let engine = DiskEngine {
+        database,
+        path: path.to_owned(),
+        sync: true,
+    };
+    engine.commit(Batch::default())?;
+    Ok(engine)
+}
+
+/// redb's file, on a disk of ours.
+struct Backend(Arc<dyn DiskFile>);
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Backend")
+    }
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if self.0.read_at(out, offset)? == out.len() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_at(data, offset)
+    }
 }
 
 /// Makes a new, empty engine beside the current one, to be filled and then [`adopt`]ed.

@@ -194,6 +194,19 @@ impl DiskFile for SimFile {
         Ok(())
     }
 
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut content = self.content.lock();
+        let (old, new) = (
+            content.live.len(),
+            usize::try_from(len).map_err(io::Error::other)?,
+        );
+        content.live.resize(new, 0);
+        if new > old {
+            content.dirty.extend(old / SECTOR..=(new - 1) / SECTOR);
+        }
+        Ok(())
+    }
+
     fn size(&self) -> io::Result<u64> {
         Ok(self.content.lock().live.len() as u64)
     }
