@@ -135,10 +135,7 @@ impl<'a> Write<'a> {
     fn finish(self) {
         if !self.events.is_empty() {
             self.state.revision = self.next;
-            self.state.recent.push(Change {
-                revision: self.next,
-                events: self.events,
-            });
+            self.state.recent.push(Change::new(self.next, self.events));
         }
     }
 

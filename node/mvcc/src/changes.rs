@@ -7,7 +7,7 @@ use crate::{Rejection, Revision};
 use kvorum_proto::mvccpb::{Event, KeyValue, event::EventType};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// All that one revision changed, in order. Events carry no `prev_kv`.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,9 +16,37 @@ pub struct Change {
     pub revision: i64,
     /// Its events.
     pub events: Vec<Event>,
+    /// What the keys were before, in the events' order: looked up once, by the first
+    /// watcher that wants it, for all of them.
+    before: OnceLock<Vec<Option<KeyValue>>>,
 }
 
 impl Change {
+    pub(crate) fn new(revision: i64, events: Vec<Event>) -> Self {
+        Self {
+            revision,
+            events,
+            before: OnceLock::new(),
+        }
+    }
+
+    /// What the keys of the events were just before, in the events' order; `None` for
+    /// those that were not there or whose past is compacted.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn before(&self, store: &Store) -> Result<&[Option<KeyValue>], Error> {
+        if let Some(known) = self.before.get() {
+            return Ok(known);
+        }
+        let before = |event: &Event| {
+            let key = event.kv.as_ref().map_or(&[][..], |kv| &kv.key);
+            store.before(key, self.revision)
+        };
+        let found: Vec<_> = self.events.iter().map(before).collect::<Result<_, _>>()?;
+        Ok(self.before.get_or_init(|| found))
+    }
+
     fn bytes(&self) -> usize {
         let kv = |e: &Event| {
             e.kv.as_ref()
@@ -123,10 +151,7 @@ impl Store {
                         cut = true;
                         return ControlFlow::Break(());
                     }
-                    _ => list.push(Change {
-                        revision: revision.main,
-                        events: vec![event(record)],
-                    }),
+                    _ => list.push(Change::new(revision.main, vec![event(record)])),
                 }
                 ControlFlow::Continue(())
             })?;
@@ -141,7 +166,7 @@ impl Store {
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn before(&self, key: &[u8], revision: i64) -> Result<Option<KeyValue>, Error> {
+    fn before(&self, key: &[u8], revision: i64) -> Result<Option<KeyValue>, Error> {
         let state = self.state.read();
         if revision - 1 < state.compacted {
             return Ok(None);

@@ -8,9 +8,9 @@ use crate::member::RequestLimits;
 use kvorum_mvcc::{Change, Error, KeyRange, Rejection, Store};
 use kvorum_proto::etcdserverpb::watch_create_request::FilterType;
 use kvorum_proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
-use kvorum_proto::mvccpb::{Event, KeyValue, event::EventType};
+use kvorum_proto::mvccpb::{Event, event::EventType};
 use prost::Message;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -216,10 +216,9 @@ impl Session {
             }
             Err(error) => return Err(error),
         };
-        let mut previous = Previous::default();
         let mut responses = Vec::new();
         for id in ids {
-            self.deliver(id, &changes, upto, store, &mut previous, &mut responses)?;
+            self.deliver(id, &changes, upto, store, &mut responses)?;
         }
         Ok(Step {
             responses,
@@ -243,7 +242,6 @@ impl Session {
         changes: &[Arc<Change>],
         upto: i64,
         store: &Store,
-        previous: &mut Previous,
         responses: &mut Vec<(i64, WatchResponse)>,
     ) -> Result<(), Error> {
         let Some(watcher) = self.watchers.get_mut(&id) else {
@@ -251,10 +249,13 @@ impl Session {
         };
         let mut events = Vec::new();
         for change in changes {
-            for event in change.events.iter().filter(|e| watcher.wants(e)) {
+            for (place, event) in change.events.iter().enumerate() {
+                if !watcher.wants(event) {
+                    continue;
+                }
                 let mut event = event.clone();
                 if watcher.prev_kv {
-                    event.prev_kv = previous.of(store, change.revision, &event)?;
+                    event.prev_kv = change.before(store)?.get(place).cloned().flatten();
                 }
                 events.push(event);
             }
@@ -331,31 +332,4 @@ fn fragments(whole: WatchResponse, max: usize) -> impl Iterator<Item = WatchResp
             events,
             ..WatchResponse::default()
         })
-}
-
-/// What keys were before, looked up once for all watchers of a step.
-#[derive(Default)]
-struct Previous {
-    found: HashMap<(i64, Vec<u8>), Option<KeyValue>>,
-}
-
-impl Previous {
-    fn of(
-        &mut self,
-        store: &Store,
-        revision: i64,
-        event: &Event,
-    ) -> Result<Option<KeyValue>, Error> {
-        let key = event
-            .kv
-            .as_ref()
-            .map(|kv| kv.key.to_vec())
-            .unwrap_or_default();
-        if let Some(known) = self.found.get(&(revision, key.clone())) {
-            return Ok(known.clone());
-        }
-        let before = store.before(&key, revision)?;
-        self.found.insert((revision, key), before.clone());
-        Ok(before)
-    }
 }
