@@ -3,9 +3,9 @@
 mod collector;
 mod process;
 
-use crate::consensus::types::MemberId;
 use crate::limits::CALL_KINDS_MAX;
 use crate::member::Member;
+use crate::peer::RoundTrips;
 use crate::socket::ByteCount;
 use collector::Collector;
 use parking_lot::{Mutex, RwLock};
@@ -113,35 +113,6 @@ impl KindCounters {
     }
 }
 
-/// Labels of a peer, by its ID in etcd's writing.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-#[allow(non_snake_case, reason = "etcd's label")]
-struct To {
-    To: String,
-}
-
-/// How long appends take to be answered, by peer.
-#[derive(Clone)]
-pub struct RoundTrips(Family<To, Histogram>);
-
-impl Default for RoundTrips {
-    fn default() -> Self {
-        Self(Family::new_with_constructor(|| {
-            Histogram::new(exponential_buckets(0.0001, 2.0, 16))
-        }))
-    }
-}
-
-impl RoundTrips {
-    /// Notes one.
-    pub fn observe(&self, peer: MemberId, took: Duration) {
-        let to = To {
-            To: format!("{peer:x}"),
-        };
-        self.0.get_or_create(&to).observe(took.as_secs_f64());
-    }
-}
-
 impl Metrics {
     /// An empty page; `extensive` also times calls.
     #[must_use]
@@ -177,7 +148,7 @@ impl Metrics {
         registry.register(
             "etcd_network_peer_round_trip_time_seconds",
             "How long a peer took to answer an append",
-            metrics.round_trips.0.clone(),
+            metrics.round_trips.family(),
         );
         registry.register(
             "grpc_server_handled",

@@ -3,11 +3,13 @@
 pub mod append;
 pub mod calls;
 pub mod link;
+mod round_trips;
 pub mod server;
 pub mod snapshot;
 
+pub use round_trips::RoundTrips;
+
 use crate::consensus::types::{self, MemberId, Node};
-use crate::metrics::RoundTrips;
 use crate::tls::Tls;
 use kvorum_mvcc::Store;
 use kvorum_storage::identity::Identity;
