@@ -18,6 +18,7 @@ pub mod watch;
 
 use crate::member::Member;
 use http::HeaderMap;
+use kvorum_mvcc::Store;
 use kvorum_proto::etcdserverpb::ResponseHeader;
 use std::sync::Arc;
 use tonic::Status;
@@ -56,6 +57,18 @@ impl Api {
     #[allow(clippy::unnecessary_wraps, reason = "that is the fields' type")]
     pub(crate) fn now(&self) -> Option<ResponseHeader> {
         Some(self.header(self.member.store().revision()))
+    }
+
+    /// Runs what may read or write much of the store where blocking is fine.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, kvorum_mvcc::Error> + Send + 'static,
+    ) -> Result<T, Status> {
+        let store = self.member.store().clone();
+        tokio::task::spawn_blocking(move || work(&store))
+            .await
+            .map_err(|e| Status::internal(e.to_string()))?
+            .map_err(|e| errors::from_read(&e))
     }
 
     /// Completes the header that the state machine began.

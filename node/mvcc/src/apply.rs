@@ -9,6 +9,7 @@ use crate::limits::{LEASE_TTL_MAX, RECORD_OVERHEAD};
 use crate::range::header;
 use crate::records::LazyView;
 use crate::restore::size;
+use crate::rows;
 use crate::store::{Error, State};
 use crate::{KeyRange, Position, Rejection, Revision};
 use bytes::Bytes;
@@ -17,8 +18,7 @@ use kvorum_proto::etcdserverpb::{
     LeaseGrantRequest, LeaseGrantResponse, LeaseRevokeResponse, PutRequest, PutResponse,
 };
 use kvorum_proto::log::{
-    Command, ExpireLeases, LeaseRow, MemberAttributes, RenewLeases, RenewedLeases, Reply, command,
-    reply,
+    Command, ExpireLeases, MemberAttributes, RenewLeases, RenewedLeases, Reply, command, reply,
 };
 use kvorum_proto::mvccpb::{Event, KeyValue};
 use parking_lot::RwLockWriteGuard;
@@ -279,15 +279,9 @@ impl<'a> Write<'a> {
             return Err(Rejection::LeaseExists.into());
         }
         self.state.leases.grant(request.id, request.ttl, 0);
-        let row = LeaseRow {
-            id: request.id,
-            ttl: request.ttl,
-            renewals: 0,
-        };
-        let key = request.id.to_be_bytes().to_vec();
         self.state
             .rows
-            .push((Table::Lease, key, Some(row.encode_to_vec())));
+            .push(rows::lease(request.id, request.ttl, 0));
         Ok(LeaseGrantResponse {
             header: header(self.state.revision),
             id: request.id,
@@ -303,9 +297,7 @@ impl<'a> Write<'a> {
         for key in lease.keys {
             self.tombstone(Bytes::from(key), 0);
         }
-        self.state
-            .rows
-            .push((Table::Lease, id.to_be_bytes().to_vec(), None));
+        self.state.rows.push(rows::no_lease(id));
         true
     }
 
@@ -335,14 +327,7 @@ impl<'a> Write<'a> {
             let renewed = self.state.leases.renew(*id);
             ttls.push(renewed.map_or(0, |(ttl, _)| ttl));
             if let Some((ttl, renewals)) = renewed {
-                let row = LeaseRow {
-                    id: *id,
-                    ttl,
-                    renewals,
-                };
-                let key = id.to_be_bytes().to_vec();
-                let row = Some(row.encode_to_vec());
-                self.state.rows.push((Table::Lease, key, row));
+                self.state.rows.push(rows::lease(*id, ttl, renewals));
             }
         }
         RenewedLeases { ttls }

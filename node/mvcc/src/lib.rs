@@ -20,6 +20,7 @@ mod range;
 mod records;
 mod rejection;
 mod restore;
+pub mod rows;
 mod store;
 mod txn;
 

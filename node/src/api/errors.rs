@@ -146,14 +146,6 @@ errors! {
     missing_leader: Unknown, "\"leader\" field must be provided";
 }
 
-/// A call that is not built yet.
-#[must_use]
-pub fn unimplemented(what: &str) -> Status {
-    Status::unimplemented(format!(
-        "{what} is not served by this version of kvorum-node"
-    ))
-}
-
 /// For a request that did not go through.
 #[must_use]
 pub fn from_failure(failure: Failure) -> Status {

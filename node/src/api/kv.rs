@@ -142,16 +142,12 @@ impl Api {
     }
 
     async fn read(&self, request: RangeRequest) -> Result<RangeResponse, Status> {
-        let store = self.member.store().clone();
         let quick = request.range_end.is_empty() || (1..=QUICK_RANGE).contains(&request.limit);
-        let answer = if quick {
-            store.range(&request)
-        } else {
-            tokio::task::spawn_blocking(move || store.range(&request))
-                .await
-                .map_err(|e| Status::internal(e.to_string()))?
-        };
-        answer.map_err(|e| errors::from_read(&e))
+        if quick {
+            let found = self.member.store().range(&request);
+            return found.map_err(|e| errors::from_read(&e));
+        }
+        self.blocking(move |store| store.range(&request)).await
     }
 }
 
@@ -308,11 +304,7 @@ impl Kv for Api {
             while self.member.store().summary().swept < request.revision {
                 tokio::time::sleep(UPKEEP_INTERVAL / 50).await;
             }
-            let store = self.member.store().clone();
-            tokio::task::spawn_blocking(move || store.flush())
-                .await
-                .map_err(|e| Status::internal(e.to_string()))?
-                .map_err(|e| errors::from_read(&e.into()))?;
+            self.blocking(|store| Ok(store.flush()?)).await?;
         }
         self.complete(&mut response.header);
         Ok(Response::new(response))

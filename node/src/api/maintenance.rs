@@ -3,7 +3,6 @@
 use super::kv::mismatched;
 use super::{Api, ETCD_CLUSTER_VERSION, ETCD_DOWNGRADE_VERSION, ETCD_VERSION, errors};
 use crate::consensus::transfer::MoveError;
-use kvorum_mvcc::Store;
 use kvorum_mvcc::auth::Asked;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::downgrade_request::DowngradeAction;
@@ -32,18 +31,6 @@ impl Api {
             alarms.push(space);
         }
         alarms
-    }
-
-    /// Runs what reads the whole store where blocking is fine.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Store) -> Result<T, kvorum_mvcc::Error> + Send + 'static,
-    ) -> Result<T, Status> {
-        let store = self.member.store().clone();
-        tokio::task::spawn_blocking(move || work(&store))
-            .await
-            .map_err(|e| Status::internal(e.to_string()))?
-            .map_err(|e| errors::from_read(&e))
     }
 
     async fn announce(&self, target: String) -> Result<(), Status> {

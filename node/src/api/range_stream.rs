@@ -50,11 +50,7 @@ pub(super) fn start(
 }
 
 async fn read(api: &Api, caller: &Caller, request: RangeRequest) -> Result<RangeResponse, Status> {
-    let store = api.member.store().clone();
-    let found = tokio::task::spawn_blocking(move || store.range(&request))
-        .await
-        .map_err(|e| Status::internal(e.to_string()))?
-        .map_err(|e| errors::from_read(&e))?;
+    let found = api.blocking(move |store| store.range(&request)).await?;
     // A slow client must not go on reading what it may not any more.
     api.still(caller)?;
     Ok(found)

@@ -3,11 +3,11 @@
 use super::etcd_log::{self, Owner};
 use crate::consensus::types::{self, MemberId, Membership, Node, StoredMembership};
 use kvorum_bolt::Reader;
-use kvorum_mvcc::Revision;
 use kvorum_mvcc::engine::{Batch, Engine, Table};
+use kvorum_mvcc::{Revision, rows};
 use kvorum_proto::authpb::{Role, User};
 use kvorum_proto::etcdserverpb::AlarmMember;
-use kvorum_proto::log::{AlarmRow, AuthRow, LeaseRow, StoreMeta};
+use kvorum_proto::log::{AuthRow, LeaseRow, StoreMeta};
 use kvorum_proto::mvccpb::KeyValue;
 use kvorum_storage::disk::RealDisk;
 use kvorum_storage::engine;
@@ -128,7 +128,7 @@ fn fill(
         }
         Ok(())
     })?;
-    rows(reader, &mut batch)?;
+    small_tables(reader, &mut batch)?;
     users(reader, &mut batch)?;
     let ids: BTreeSet<MemberId> = members.keys().copied().collect();
     let membership = Membership::new(vec![ids], members.clone()).map_err(io::Error::other)?;
@@ -142,31 +142,18 @@ fn fill(
 }
 
 /// The small tables.
-fn rows(reader: &Reader, batch: &mut Batch) -> io::Result<()> {
-    reader.bucket(b"lease", &mut |key, value| {
+fn small_tables(reader: &Reader, batch: &mut Batch) -> io::Result<()> {
+    reader.bucket(b"lease", &mut |_, value| {
         // etcd's lease has the same first two fields.
         let lease = LeaseRow::decode(value).map_err(|_| damaged("leases"))?;
-        let row = LeaseRow {
-            id: lease.id,
-            ttl: lease.ttl,
-            renewals: 0,
-        };
-        batch
-            .rows
-            .push((Table::Lease, key.to_vec(), Some(row.encode_to_vec())));
+        batch.rows.push(rows::lease(lease.id, lease.ttl, 0));
         Ok(())
     })?;
     reader.bucket(b"alarm", &mut |key, _| {
         let alarm = AlarmMember::decode(key).map_err(|_| damaged("alarms"))?;
-        let row = AlarmRow {
-            member_id: alarm.member_id,
-            alarm: alarm.alarm,
-        };
-        let mut key = alarm.member_id.to_be_bytes().to_vec();
-        key.extend(alarm.alarm.to_be_bytes());
         batch
             .rows
-            .push((Table::Alarm, key, Some(row.encode_to_vec())));
+            .push(rows::alarm(alarm.member_id, alarm.alarm, true));
         Ok(())
     })?;
     Ok(())

@@ -2,12 +2,10 @@
 
 use super::Write;
 use crate::Rejection;
-use crate::engine::Table;
+use crate::rows;
 use crate::store::Error;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::{AlarmMember, AlarmRequest, AlarmResponse, AlarmType};
-use kvorum_proto::log::AlarmRow;
-use prost::Message;
 
 fn named(request: &AlarmRequest) -> AlarmMember {
     AlarmMember {
@@ -52,14 +50,8 @@ impl Write<'_> {
     }
 
     fn keep(&mut self, alarm: &AlarmMember, raised: bool) {
-        let row = AlarmRow {
-            member_id: alarm.member_id,
-            alarm: alarm.alarm,
-        };
-        let mut key = alarm.member_id.to_be_bytes().to_vec();
-        key.extend(alarm.alarm.to_be_bytes());
-        let row = raised.then(|| row.encode_to_vec());
-        self.state.rows.push((Table::Alarm, key, row));
+        let row = rows::alarm(alarm.member_id, alarm.alarm, raised);
+        self.state.rows.push(row);
     }
 
     /// Announces a downgrade, or (empty) calls it off.
