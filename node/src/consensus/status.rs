@@ -65,6 +65,27 @@ pub struct Status {
 }
 
 impl Status {
+    /// A member in term 1 that knows nothing yet.
+    #[cfg(test)]
+    pub(super) fn blank(role: Role) -> Self {
+        Self {
+            role,
+            term: 1,
+            leader: None,
+            contact: None,
+            last_log: None,
+            committed: None,
+            applied: None,
+            purged: None,
+            snapshot: None,
+            membership_log: None,
+            joint: false,
+            voters: Vec::new(),
+            nodes: BTreeMap::new(),
+            peers: BTreeMap::new(),
+        }
+    }
+
     /// Whether a cluster exists in this member's log.
     #[must_use]
     pub fn initialized(&self) -> bool {

@@ -135,23 +135,12 @@ impl Consensus {
 mod tests {
     use super::super::types::Node;
     use super::*;
-    use std::collections::BTreeMap;
 
     fn status(peers: &[(MemberId, u64, u64)]) -> Status {
         Status {
-            role: Role::Leader,
-            term: 1,
             leader: Some(1),
-            contact: None,
             last_log: Some(5000),
-            committed: None,
-            applied: None,
-            purged: None,
-            snapshot: None,
-            membership_log: None,
-            joint: false,
             voters: vec![1, 2, 3],
-            nodes: BTreeMap::new(),
             peers: peers
                 .iter()
                 .map(|&(id, matched, heard_ms)| {
@@ -162,6 +151,7 @@ mod tests {
                     (id, progress)
                 })
                 .collect(),
+            ..Status::blank(Role::Leader)
         }
     }
 

@@ -92,7 +92,6 @@ mod tests {
     use super::super::status::PeerProgress;
     use super::super::types::log_id;
     use super::*;
-    use std::collections::BTreeMap;
 
     fn status(role: Role, snapshot: u64, purged: u64, matched: &[(u64, u64)]) -> Status {
         let peers = matched.iter().enumerate().map(|(id, (index, age))| {
@@ -103,20 +102,10 @@ mod tests {
             (id as u64, progress)
         });
         Status {
-            role,
-            term: 1,
-            leader: None,
-            contact: None,
-            last_log: None,
-            committed: None,
-            applied: None,
             purged: Some(log_id(1, purged)),
             snapshot: Some(log_id(1, snapshot)),
-            membership_log: None,
-            joint: false,
-            voters: Vec::new(),
-            nodes: BTreeMap::new(),
-            peers: peers.collect::<BTreeMap<_, _>>(),
+            peers: peers.collect(),
+            ..Status::blank(role)
         }
     }
 

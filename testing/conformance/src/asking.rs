@@ -6,7 +6,7 @@ use kvorum_proto::authpb::permission::Type;
 use kvorum_proto::etcdserverpb::{
     AuthEnableRequest, AuthRoleAddRequest, AuthRoleGrantPermissionRequest,
     AuthRoleRevokePermissionRequest, AuthStatusRequest, AuthUserAddRequest,
-    AuthUserGrantRoleRequest, AuthenticateRequest,
+    AuthUserGrantRoleRequest, AuthenticateRequest, PutRequest,
 };
 use tonic::{Request, Status};
 
@@ -24,6 +24,18 @@ pub fn by<T>(token: &str, message: T) -> Request<T> {
             .insert("token", token.parse().unwrap());
     }
     request
+}
+
+/// Puts an empty value in the name of a token.
+///
+/// # Errors
+/// The server's.
+pub async fn put(client: &Client, token: &str, key: &str) -> Result<(), Status> {
+    let request = PutRequest {
+        key: key.to_owned().into(),
+        ..PutRequest::default()
+    };
+    client.kv().put(by(token, request)).await.map(|_| ())
 }
 
 /// Adds a user whose password is its name.

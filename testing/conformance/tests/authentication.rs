@@ -9,7 +9,7 @@
 )]
 
 use kvorum_conformance::asking::{
-    DENIED, add_user, authenticate, by, enabled, grant, grant_role, revoke, status,
+    DENIED, add_user, authenticate, by, enabled, grant, grant_role, put, revoke, status,
 };
 use kvorum_conformance::refused;
 use kvorum_conformance::watching::{Watching, short, watcher};
@@ -18,8 +18,7 @@ use kvorum_processes::load::Load;
 use kvorum_processes::{Client, Cluster, Program};
 use kvorum_proto::authpb::permission::Type;
 use kvorum_proto::etcdserverpb::{
-    AuthDisableRequest, AuthEnableRequest, AuthUserDeleteRequest, MemberAddRequest, PutRequest,
-    RangeRequest,
+    AuthDisableRequest, AuthEnableRequest, AuthUserDeleteRequest, MemberAddRequest, RangeRequest,
 };
 use std::path::Path;
 use std::time::Instant;
@@ -31,14 +30,6 @@ async fn cluster(size: u8, flags: &[&str]) -> Cluster {
     let cluster = Cluster::start(&Program::kvorum(), size, &flags).await;
     cluster.wait_registered().await;
     cluster
-}
-
-async fn put(client: &Client, token: &str, key: &str) -> Result<(), Status> {
-    let request = PutRequest {
-        key: key.to_owned().into(),
-        ..PutRequest::default()
-    };
-    client.kv().put(by(token, request)).await.map(|_| ())
 }
 
 /// Reads from what this member has.

@@ -7,101 +7,56 @@
     reason = "a test fails by panicking"
 )]
 
-use kvorum_conformance::asking::{DENIED, by, enabled};
+use kvorum_conformance::asking::{DENIED, by, enabled, put};
 use kvorum_conformance::refused;
 use kvorum_processes::limits::{POLL, READY_TIMEOUT};
-use kvorum_processes::{Client, Cluster, Program};
+use kvorum_processes::{Authority, Client, Cluster, Program};
 use kvorum_proto::authpb::UserAddOptions;
-use kvorum_proto::etcdserverpb::{AuthUserAddRequest, AuthUserGrantRoleRequest, PutRequest};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use kvorum_proto::etcdserverpb::{AuthUserAddRequest, AuthUserGrantRoleRequest};
 use std::path::Path;
 use std::time::Instant;
 use tonic::Code::{PermissionDenied, Unauthenticated};
-use tonic::Status;
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
-/// A CA, and what it signs.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self {
-            issuer: Issuer::new(params, key),
-            pem,
+/// A client with a certificate of that name.
+async fn client(authority: &Authority, cluster: &Cluster, name: &str) -> Client {
+    let tls = authority.client(Some(&authority.sign(name, &[])));
+    let until = Instant::now() + READY_TIMEOUT;
+    loop {
+        match Client::secure(&cluster.members[0].endpoint(), tls.clone()).await {
+            Ok(client) => return client,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
         }
-    }
-
-    /// Certificate and key.
-    fn sign(&self, name: &str, hosts: Vec<String>) -> (String, String) {
-        let mut params = CertificateParams::new(hosts).unwrap();
-        if !name.is_empty() {
-            params.distinguished_name = rcgen::DistinguishedName::new();
-            params.distinguished_name.push(DnType::CommonName, name);
-        }
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        (certificate.pem(), key.serialize_pem())
-    }
-
-    /// A client with a certificate of that name.
-    async fn client(&self, cluster: &Cluster, name: &str) -> Client {
-        let (certificate, key) = self.sign(name, Vec::new());
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(&self.pem))
-            .identity(Identity::from_pem(certificate, key));
-        let until = Instant::now() + READY_TIMEOUT;
-        loop {
-            match Client::secure(&cluster.members[0].endpoint(), tls.clone()).await {
-                Ok(client) => return client,
-                Err(error) => assert!(Instant::now() < until, "{error}"),
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    fn lay_out(&self, program: &Program, directory: &Path) -> Cluster {
-        let mut cluster = Cluster::lay_out(program, 1, &["--unsafe-no-fsync"]);
-        let member = &mut cluster.members[0];
-        let (certificate, key) = self.sign("server", vec![member.place.address.clone()]);
-        for (flag, text) in [
-            ("cert-file", &certificate),
-            ("key-file", &key),
-            ("trusted-ca-file", &self.pem),
-        ] {
-            let file = directory.join(flag);
-            std::fs::write(&file, text).unwrap();
-            member.set_flag(flag, &file.display().to_string());
-        }
-        let url = format!("https://{}", member.endpoint());
-        for flag in ["listen-client-urls", "advertise-client-urls"] {
-            member.set_flag(flag, &url);
-        }
-        member.set_flag("client-cert-auth", "true");
-        member.start().unwrap();
-        cluster
+        tokio::time::sleep(POLL).await;
     }
 }
 
-async fn put(client: &Client, token: &str, key: &str) -> Result<(), Status> {
-    let request = PutRequest {
-        key: key.to_owned().into(),
-        ..PutRequest::default()
-    };
-    client.kv().put(by(token, request)).await.map(|_| ())
+fn lay_out(authority: &Authority, program: &Program, directory: &Path) -> Cluster {
+    let mut cluster = Cluster::lay_out(program, 1, &["--unsafe-no-fsync"]);
+    let member = &mut cluster.members[0];
+    let pair = authority.sign("server", &[&member.place.address]);
+    for (flag, text) in [
+        ("cert-file", &pair.cert),
+        ("key-file", &pair.key),
+        ("trusted-ca-file", &authority.pem),
+    ] {
+        let file = directory.join(flag);
+        std::fs::write(&file, text).unwrap();
+        member.set_flag(flag, &file.display().to_string());
+    }
+    let url = format!("https://{}", member.endpoint());
+    for flag in ["listen-client-urls", "advertise-client-urls"] {
+        member.set_flag(flag, &url);
+    }
+    member.set_flag("client-cert-auth", "true");
+    member.start().unwrap();
+    cluster
 }
 
 async fn certificates_name_users(program: Program) {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();
-    let cluster = authority.lay_out(&program, directory.path());
-    let nobody = authority.client(&cluster, "").await;
+    let cluster = lay_out(&authority, &program, directory.path());
+    let nobody = client(&authority, &cluster, "").await;
     let until = Instant::now() + READY_TIMEOUT;
     while let Err(status) = nobody.put("ready", "1").await {
         assert!(Instant::now() < until, "{status}");
@@ -118,9 +73,9 @@ async fn certificates_name_users(program: Program) {
         user: "carol".to_owned(),
         role: "letters".to_owned(),
     };
-    let by_root = authority.client(&cluster, "root").await;
+    let by_root = client(&authority, &cluster, "root").await;
     by_root.auth().user_grant_role(grant).await.unwrap();
-    let carol = authority.client(&cluster, "carol").await;
+    let carol = client(&authority, &cluster, "carol").await;
     put(&carol, "", "a").await.unwrap();
     refused(put(&carol, "", "z").await, PermissionDenied, DENIED);
     // A token counts more, whatever it is worth.
@@ -132,7 +87,7 @@ async fn certificates_name_users(program: Program) {
         Unauthenticated,
         invalid,
     );
-    let ghost = authority.client(&cluster, "ghost").await;
+    let ghost = client(&authority, &cluster, "ghost").await;
     refused(put(&ghost, "", "a").await, PermissionDenied, DENIED);
 }
 

@@ -11,6 +11,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod authority;
 pub mod client;
 pub mod cluster;
 pub mod limits;
@@ -19,6 +20,7 @@ pub mod member;
 pub mod place;
 pub mod program;
 
+pub use authority::{Authority, Pair};
 pub use client::Client;
 pub use cluster::Cluster;
 pub use member::Member;

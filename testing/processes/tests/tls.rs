@@ -6,56 +6,10 @@
 )]
 
 use kvorum_processes::limits::{POLL, READY_TIMEOUT};
-use kvorum_processes::{Client, Cluster, Program};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use kvorum_processes::{Authority, Client, Cluster, Pair, Program};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
-
-/// A CA, and the certificates that it signs.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-/// A certificate with its key, PEM.
-struct Pair {
-    cert: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self {
-            issuer: Issuer::new(params, key),
-            pem,
-        }
-    }
-
-    fn sign(&self, name: &str, hosts: &[&str]) -> Pair {
-        let hosts: Vec<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
-        let mut params = CertificateParams::new(hosts).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let cert = params.signed_by(&key, &self.issuer).unwrap();
-        Pair {
-            cert: cert.pem(),
-            key: key.serialize_pem(),
-        }
-    }
-
-    fn client(&self, pair: Option<&Pair>) -> ClientTlsConfig {
-        let config = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(&self.pem));
-        match pair {
-            Some(pair) => config.identity(Identity::from_pem(&pair.cert, &pair.key)),
-            None => config,
-        }
-    }
-}
 
 fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
     let path = dir.join(name);

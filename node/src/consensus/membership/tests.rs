@@ -2,7 +2,6 @@
 
 use super::super::status::PeerProgress;
 use super::*;
-use std::collections::BTreeMap;
 
 /// Voters 1 to n, all complete and heard of just now; 1 leads.
 fn status(voters: u64) -> Status {
@@ -15,22 +14,12 @@ fn status(voters: u64) -> Status {
         heard: Some(Duration::ZERO),
     };
     Status {
-        role: Role::Leader,
-        term: 1,
         leader: Some(1),
-        contact: None,
         last_log: Some(1000),
-        committed: None,
-        applied: None,
-        purged: None,
-        snapshot: None,
-        membership_log: None,
-        joint: false,
         voters: (1..=voters).collect(),
         nodes: (1..=voters).map(|id| (id, node(id))).collect(),
-        peers: (2..=voters)
-            .map(|id| (id, progress))
-            .collect::<BTreeMap<_, _>>(),
+        peers: (2..=voters).map(|id| (id, progress)).collect(),
+        ..Status::blank(Role::Leader)
     }
 }
 
