@@ -1,14 +1,19 @@
 //! The member admin API: what the operator asks of one member.
 
+mod membership;
+
 use crate::consensus::status::{Role, Status as Consensus};
 use crate::consensus::types::{LogId, Node};
 use crate::member::Member;
 use kvorum_proto::admin::admin_server::Admin;
 use kvorum_proto::admin::{
-    ConfirmRequest, ConfirmResponse, InitialMember, InitializeRequest, InitializeResponse,
-    InspectRequest, InspectResponse, LogId as WireLogId, Member as WireMember, MemberState,
+    AddLearnerRequest, AddLearnerResponse, AllocateMemberRequest, AllocateMemberResponse,
+    ChangeVotersRequest, ChangeVotersResponse, ConfirmRequest, ConfirmResponse, InitialMember,
+    InitializeRequest, InitializeResponse, InspectRequest, InspectResponse, LogId as WireLogId,
+    Member as WireMember, MemberState, RemoveLearnerRequest, RemoveLearnerResponse,
+    TransferLeaderRequest, TransferLeaderResponse, VoterSet,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Request, Response, Status};
@@ -23,6 +28,12 @@ fn wire(id: LogId) -> WireLogId {
     WireLogId {
         term: id.leader_id.term,
         index: id.index,
+    }
+}
+
+fn voter_set(ids: &BTreeSet<u64>) -> VoterSet {
+    VoterSet {
+        ids: ids.iter().copied().collect(),
     }
 }
 
@@ -136,6 +147,7 @@ impl AdminApi {
                 matched_index: progress.matched.unwrap_or(0),
                 heard_ago_millis: millis(progress.heard),
                 heard: progress.heard.is_some(),
+                becomes_voter: node.becomes_voter && !status.voters.contains(id),
             }
         };
         status.nodes.iter().map(one).collect()
@@ -175,6 +187,8 @@ impl Admin for AdminApi {
             db_size: i64::try_from(self.member.store().disk_bytes()).unwrap_or(i64::MAX),
             initialized: status.initialized(),
             ready: self.member.ready().is_ok(),
+            removed: self.member.store().removed(),
+            configs: status.configs.iter().map(voter_set).collect(),
         }))
     }
 
@@ -219,6 +233,41 @@ impl Admin for AdminApi {
                 index: p.index,
             }),
         }))
+    }
+
+    async fn allocate_member(
+        &self,
+        request: Request<AllocateMemberRequest>,
+    ) -> Result<Response<AllocateMemberResponse>, Status> {
+        self.allocate(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn add_learner(
+        &self,
+        request: Request<AddLearnerRequest>,
+    ) -> Result<Response<AddLearnerResponse>, Status> {
+        self.add(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn remove_learner(
+        &self,
+        request: Request<RemoveLearnerRequest>,
+    ) -> Result<Response<RemoveLearnerResponse>, Status> {
+        self.remove(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn change_voters(
+        &self,
+        request: Request<ChangeVotersRequest>,
+    ) -> Result<Response<ChangeVotersResponse>, Status> {
+        self.change(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: Request<TransferLeaderRequest>,
+    ) -> Result<Response<TransferLeaderResponse>, Status> {
+        self.transfer(request.into_inner()).await.map(Response::new)
     }
 }
 

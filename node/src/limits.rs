@@ -116,6 +116,10 @@ pub const HASH_TIMEOUT: Duration = Duration::from_secs(300);
 pub const PROMOTE_PERCENT: u64 = 90;
 /// Entries that a member may lag when it gets its vote by itself: they are on their way.
 pub const PROMOTE_LAG_ENTRIES: u64 = 1000;
+/// Entries that a learner may lag when the operator has it made a voter.
+pub const JOIN_LAG_ENTRIES: u64 = 1000;
+/// Bytes of a key under which a member ID is asked for.
+pub const ALLOCATION_KEY_MAX: usize = 128;
 /// How often the leader looks after the membership.
 pub const MEMBERSHIP_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a newcomer asks the members of its cluster who it is.

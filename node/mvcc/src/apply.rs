@@ -57,6 +57,7 @@ impl<'a> Applier<'a> {
             Some(command::Op::Alarm(r)) => Ok(reply::Op::Alarm(write.alarm(&r))),
             Some(command::Op::Downgrade(r)) => write.downgrade(r.target).map(reply::Op::Done),
             Some(command::Op::Publish(r)) => Ok(reply::Op::Done(write.publish(r))),
+            Some(command::Op::Allocate(r)) => write.allocate(r).map(reply::Op::Allocated),
             Some(command::Op::Auth(r)) => write.change_auth(r, position.index),
             None => Err(Rejection::Unknown.into()),
         };

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod engine;
 pub mod limits;
 
+mod allocation;
 mod apply;
 mod changes;
 mod compact;

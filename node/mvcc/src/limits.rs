@@ -18,3 +18,6 @@ pub const LEASE_TTL_MAX: i64 = 9_000_000_000;
 
 /// What a record takes beside its key and value, for the quota: index and row overhead.
 pub const RECORD_OVERHEAD: i64 = 128;
+
+/// Keys of member IDs given out that are remembered, so that asking again gives the same ID.
+pub const ALLOCATIONS_KEPT: usize = 64;

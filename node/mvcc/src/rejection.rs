@@ -29,6 +29,9 @@ pub enum Rejection {
     /// A downgrade is announced while another one is.
     #[error("a downgrade job is in progress")]
     DowngradeInProgress = 8,
+    /// The highest ID there can be is taken.
+    #[error("no member ID is left")]
+    NoMemberId = 9,
     /// Authentication needs a user named root …
     #[error("root user does not exist")]
     RootUserMissing = 40,
@@ -97,6 +100,7 @@ impl Rejection {
             Self::LeaseExists,
             Self::LeaseTtlTooLarge,
             Self::DowngradeInProgress,
+            Self::NoMemberId,
             Self::RootUserMissing,
             Self::RootRoleMissing,
             Self::UserExists,
@@ -126,7 +130,7 @@ mod tests {
 
     #[test]
     fn codes_come_back() {
-        for code in (1..=8).chain(40..=55) {
+        for code in (1..=9).chain(40..=55) {
             assert_eq!(Rejection::from_code(code).code(), code);
         }
         assert_eq!(Rejection::from_code(99), Rejection::Unknown);

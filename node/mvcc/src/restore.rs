@@ -1,5 +1,6 @@
 //! Building the in-memory state from what the engine holds.
 
+use crate::allocation::Allocations;
 use crate::auth::Auth;
 use crate::changes::Recent;
 use crate::engine::{Engine, Table, View};
@@ -106,6 +107,7 @@ pub(crate) fn load(engine: Arc<dyn Engine>) -> io::Result<State> {
         members,
         alarms,
         downgrade: meta.downgrade.clone(),
+        allocations: Allocations::load(&meta),
         auth,
         recent: Recent::new(meta.revision),
         applied: applied(&meta),

@@ -1,5 +1,6 @@
 //! The state machine as a whole, and what others may ask of it.
 
+use crate::allocation::Allocations;
 use crate::auth::{Auth, Flag};
 use crate::changes::Recent;
 use crate::engine::{Batch, Engine, Row, Table};
@@ -59,6 +60,8 @@ pub(crate) struct State {
     pub(crate) alarms: BTreeSet<(u64, i32)>,
     /// Target of an announced downgrade; empty: none.
     pub(crate) downgrade: String,
+    /// IDs given out to new members.
+    pub(crate) allocations: Allocations,
     pub(crate) auth: Auth,
     pub(crate) recent: Recent,
     pub(crate) applied: Option<Position>,
@@ -76,7 +79,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn meta(&self) -> StoreMeta {
         let applied = self.applied.unwrap_or_default();
-        StoreMeta {
+        let mut meta = StoreMeta {
             format: FORMAT,
             applied_term: applied.term,
             applied_index: applied.index,
@@ -86,7 +89,10 @@ impl State {
             swept: self.swept,
             membership: self.membership.clone(),
             downgrade: self.downgrade.clone(),
-        }
+            ..StoreMeta::default()
+        };
+        self.allocations.save(&mut meta);
+        meta
     }
 
     pub(crate) fn alarms(&self) -> Vec<AlarmMember> {

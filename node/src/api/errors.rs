@@ -199,6 +199,7 @@ pub fn from_rejection(rejection: Rejection) -> Status {
         Rejection::InvalidAuthManagement => invalid_auth_management(),
         Rejection::PermissionNotGiven => permission_not_given(),
         Rejection::AuthFailed => auth_failed(),
+        Rejection::NoMemberId => Status::failed_precondition(rejection.to_string()),
         Rejection::Unknown => {
             Status::unimplemented("a member of the cluster is too old for this request")
         }

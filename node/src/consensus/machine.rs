@@ -7,9 +7,11 @@
 use super::types::{self, Applied, Entry, LogId, StoredMembership, Types};
 use crate::faultpoint;
 use crate::limits::{APPLY_BATCH, UNFLUSHED_BYTES_MAX};
+use bytes::Bytes;
 use futures::{FutureExt, Stream, StreamExt};
 use kvorum_mvcc::engine::Engine;
 use kvorum_mvcc::{Position, Store};
+use kvorum_proto::log::{Command, command};
 use kvorum_storage::engine::{self, DiskEngine};
 use openraft::EntryPayload;
 use openraft::entry::RaftEntry;
@@ -95,6 +97,16 @@ fn meta_of(store: &Store) -> io::Result<SnapshotMetaOf<Types>> {
     })
 }
 
+/// The state machine does not read memberships: whom an ID must differ from is told it.
+fn know_members(command: &mut Command, membership: &Bytes) -> io::Result<()> {
+    if let Some(command::Op::Allocate(allocate)) = &mut command.op {
+        let stored = types::decode_stored(membership.clone())?;
+        let highest = stored.nodes().map(|(id, _)| *id).max();
+        allocate.above = highest.unwrap_or(0);
+    }
+    Ok(())
+}
+
 fn to_id(p: Position) -> LogId {
     types::log_id(p.term, p.index)
 }
@@ -144,7 +156,9 @@ impl RaftStateMachine<Types> for Machine {
                             Applied::default()
                         }
                         EntryPayload::Normal(proposal) => {
-                            Applied(applier.apply(at, proposal.command())?)
+                            let mut command = proposal.command();
+                            know_members(&mut command, &applier.membership())?;
+                            Applied(applier.apply(at, command)?)
                         }
                         EntryPayload::Membership(membership) => {
                             let before = types::decode_stored(applier.membership())?;

@@ -5,6 +5,7 @@
 //! change is compared with the membership it was judged by.
 
 mod make;
+pub mod managed;
 
 pub use make::run;
 

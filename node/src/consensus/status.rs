@@ -4,7 +4,7 @@ use super::Consensus;
 use super::types::{LogId, MemberId, Node};
 use openraft::async_runtime::WatchReceiver;
 use openraft::{Instant as _, ServerState};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// This member's part.
@@ -56,6 +56,8 @@ pub struct Status {
     pub membership_log: Option<LogId>,
     /// A membership change is half done.
     pub joint: bool,
+    /// The sets of voters that decide by majority: two while it is joint, the old one first.
+    pub configs: Vec<BTreeSet<MemberId>>,
     /// Voters of the membership (of both halves while it is joint).
     pub voters: Vec<MemberId>,
     /// Everyone in the membership.
@@ -80,6 +82,7 @@ impl Status {
             snapshot: None,
             membership_log: None,
             joint: false,
+            configs: Vec::new(),
             voters: Vec::new(),
             nodes: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -137,6 +140,7 @@ impl Consensus {
             snapshot: metrics.snapshot,
             membership_log: *stored.log_id(),
             joint: stored.get_joint_config().len() > 1,
+            configs: stored.get_joint_config().clone(),
             voters: stored.voter_ids().collect(),
             nodes: stored
                 .nodes()
@@ -166,7 +170,7 @@ impl Consensus {
     }
 
     /// The voters that a half-done membership change leads to.
-    pub(super) fn joint_target(&self) -> Option<std::collections::BTreeSet<MemberId>> {
+    pub(super) fn joint_target(&self) -> Option<BTreeSet<MemberId>> {
         let watch = self.raft.server_metrics();
         let membership = watch.borrow_watched().membership_config.clone();
         membership.get_joint_config().last().cloned()

@@ -5,7 +5,7 @@ use kvorum_bolt::{Add, Writer};
 use kvorum_mvcc::engine::{Table, View};
 use kvorum_mvcc::{Revision, meta_of};
 use kvorum_proto::etcdserverpb::{AlarmMember, Member};
-use kvorum_proto::log::{AlarmRow, AuthRow, LeaseRow, StoreMeta};
+use kvorum_proto::log::{AlarmRow, AuthRow, LeaseRow, MemberAttributes, StoreMeta};
 use kvorum_proto::mvccpb::KeyValue;
 use prost::Message;
 use serde_json::json;
@@ -91,6 +91,23 @@ fn cluster(downgrade: &str) -> Pairs {
         ),
         (b"downgrade".to_vec(), downgrade.to_string().into_bytes()),
     ])
+}
+
+/// The bucket for what etcd does not know; its tools and etcd itself leave it alone.
+pub(super) const OWN_BUCKET: &str = "kvorum";
+/// The highest ID that a member ever had or was given, as eight bytes.
+pub(super) const HIGHEST_MEMBER: &[u8] = b"highestMember";
+
+/// What keeps member IDs from being used again in whatever grows from this snapshot.
+fn own(store: &StoreMeta, view: &dyn View, list: &[Member]) -> io::Result<Pairs> {
+    let mut highest = store.highest_member;
+    for (_, row) in view.rows(Table::Member)? {
+        let member = MemberAttributes::decode(row).map_err(|_| damaged("member"))?;
+        highest = highest.max(member.id);
+    }
+    let listed = list.iter().map(|m| m.id).max().unwrap_or(0);
+    let highest = highest.max(listed).to_be_bytes().to_vec();
+    Ok(BTreeMap::from([(HIGHEST_MEMBER.to_vec(), highest)]))
 }
 
 fn damaged(what: &str) -> io::Error {
@@ -201,6 +218,7 @@ pub fn export(view: &dyn View, list: &[Member], file: File) -> io::Result<File> 
         ("auth", auth(view)?),
         ("authUsers", same(view, Table::User)?),
         ("authRoles", same(view, Table::Role)?),
+        (OWN_BUCKET, own(&store, view, list)?),
     ] {
         writer.bucket(name.as_bytes(), |add| {
             pairs.iter().try_for_each(|(key, value)| add(key, value))

@@ -1,6 +1,7 @@
 //! Taking over a data directory that `etcdutl snapshot restore` made.
 
 use super::etcd_log::{self, Owner};
+use super::export::{HIGHEST_MEMBER, OWN_BUCKET};
 use crate::consensus::types::{self, MemberId, Membership, Node, StoredMembership};
 use kvorum_bolt::Reader;
 use kvorum_mvcc::engine::{Batch, Engine, Table};
@@ -107,6 +108,13 @@ fn fill(
         Ok(())
     };
     reader.bucket(b"meta", &mut compaction)?;
+    reader.bucket(OWN_BUCKET.as_bytes(), &mut |name, value| {
+        if name == HIGHEST_MEMBER {
+            let highest = value.try_into().map_err(|_| damaged("highest member ID"))?;
+            meta.highest_member = u64::from_be_bytes(highest);
+        }
+        Ok(())
+    })?;
     meta.compacted = meta.compacted.max(meta.swept);
     meta.revision = meta.revision.max(meta.compacted);
     let mut batch = Batch::default();
@@ -274,4 +282,55 @@ pub fn import(dir: &Path, sync: bool) -> Result<Imported, Error> {
         dir: dir.display().to_string(),
         reason: e.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::export::export;
+    use kvorum_mvcc::engine::MemoryEngine;
+    use kvorum_mvcc::meta_of;
+    use kvorum_proto::etcdserverpb::Member;
+    use kvorum_proto::log::MemberAttributes;
+
+    /// What a new cluster keeps of the highest member ID of the one that a snapshot is of.
+    fn kept(allocated: u64, removed: u64, member: u64) -> u64 {
+        let engine = MemoryEngine::default();
+        let meta = StoreMeta {
+            format: 1,
+            highest_member: allocated,
+            ..StoreMeta::default()
+        };
+        let gone = MemberAttributes {
+            id: removed,
+            removed: true,
+            ..MemberAttributes::default()
+        };
+        let rows = vec![
+            (Table::Meta, Vec::new(), Some(meta.encode_to_vec())),
+            (Table::Member, vec![1], Some(gone.encode_to_vec())),
+        ];
+        let batch = Batch {
+            rows,
+            ..Batch::default()
+        };
+        engine.commit(batch).unwrap();
+        let list = [Member {
+            id: member,
+            ..Member::default()
+        }];
+        let view = engine.view().unwrap();
+        let file = export(view.as_ref(), &list, tempfile::tempfile().unwrap()).unwrap();
+        let to = MemoryEngine::default();
+        let members = BTreeMap::from([(9, Node::default())]);
+        fill(&Reader::open(file).unwrap(), &to, &members).unwrap();
+        meta_of(to.view().unwrap().as_ref()).unwrap().highest_member
+    }
+
+    #[test]
+    fn no_id_of_the_old_cluster_is_given_out_again() {
+        assert_eq!(kept(70, 5, 6), 70);
+        assert_eq!(kept(0, 71, 6), 71);
+        assert_eq!(kept(0, 5, 72), 72);
+    }
 }

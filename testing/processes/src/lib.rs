@@ -14,6 +14,7 @@
 pub mod authority;
 pub mod client;
 pub mod cluster;
+pub mod joined;
 pub mod limits;
 pub mod load;
 pub mod member;
@@ -23,6 +24,7 @@ pub mod program;
 pub use authority::{Authority, Pair};
 pub use client::Client;
 pub use cluster::Cluster;
+pub use joined::Joined;
 pub use member::Member;
 pub use place::Place;
 pub use program::Program;

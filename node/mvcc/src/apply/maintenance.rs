@@ -1,4 +1,4 @@
-//! Alarms and announced downgrades.
+//! Alarms, announced downgrades, and IDs for new members.
 
 use super::Write;
 use crate::Rejection;
@@ -6,6 +6,7 @@ use crate::rows;
 use crate::store::Error;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::{AlarmMember, AlarmRequest, AlarmResponse, AlarmType};
+use kvorum_proto::log::AllocateMember;
 
 fn named(request: &AlarmRequest) -> AlarmMember {
     AlarmMember {
@@ -61,5 +62,15 @@ impl Write<'_> {
         }
         self.state.downgrade = target;
         Ok(self.state.revision)
+    }
+
+    /// An ID for a new member, above those of all that ever were.
+    pub(super) fn allocate(&mut self, request: AllocateMember) -> Result<u64, Error> {
+        let known = self.state.members.keys().next_back().copied();
+        let id = self
+            .state
+            .allocations
+            .allocate(request, known.unwrap_or(0))?;
+        Ok(id)
     }
 }

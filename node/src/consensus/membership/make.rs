@@ -95,7 +95,7 @@ impl Consensus {
         }
     }
 
-    async fn view(&self, status: &Status) -> View {
+    pub(super) async fn view(&self, status: &Status) -> View {
         let store = &self.context.store;
         let me = self.context.identity.member_id;
         let others = status.nodes.iter().filter(|(id, _)| **id != me);
