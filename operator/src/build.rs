@@ -19,6 +19,7 @@ pub use services::{client_service, peer_service};
 pub use statefulset::statefulset;
 pub use volume::{latched_volume, read_volume, volume};
 
+use crate::names::CLASS_LABEL;
 use crate::validate::ValidCluster;
 
 /// Metadata of an object that goes when the KvCluster goes.
@@ -26,7 +27,7 @@ fn owned(cluster: &ValidCluster, name: String, labels: BTreeMap<String, String>)
     ObjectMeta {
         name: Some(name),
         namespace: Some(cluster.names.namespace.clone()),
-        labels: Some(labels),
+        labels: Some(classed(cluster, labels)),
         owner_references: Some(vec![OwnerReference {
             api_version: "kvorum.dev/v1alpha1".to_owned(),
             kind: "KvCluster".to_owned(),
@@ -37,6 +38,18 @@ fn owned(cluster: &ValidCluster, name: String, labels: BTreeMap<String, String>)
         }]),
         ..ObjectMeta::default()
     }
+}
+
+/// Says which operator an object belongs to, so that the policies of another leave it alone. Only where it
+/// is not the one of no class, and never on pods: a template that changes would restart them.
+fn classed(
+    cluster: &ValidCluster,
+    mut labels: BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    if let Some(class) = &cluster.class {
+        labels.insert(CLASS_LABEL.to_owned(), class.clone());
+    }
+    labels
 }
 
 #[cfg(test)]

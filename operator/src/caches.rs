@@ -1,10 +1,13 @@
 //! What the operator keeps in memory: every object it may need, kept fresh by watches.
 
+mod merged;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -19,6 +22,7 @@ use serde::de::DeserializeOwned;
 use crate::limits::PAGE_SIZE;
 use crate::metrics::Metrics;
 use crate::names::{CLUSTER_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL};
+use crate::scope::Scope;
 
 /// A KvCluster that may be unreadable: one bad object must not stop all others.
 pub type Guarded = DeserializeGuard<KvCluster>;
@@ -38,10 +42,12 @@ pub struct Caches {
     pub budgets: Store<PodDisruptionBudget>,
     /// One of every cluster.
     pub records: Store<ConfigMap>,
-    /// All of them.
+    /// All of them, where they may be seen.
     pub nodes: Store<Node>,
-    /// All of them.
+    /// All of them, where they may be seen.
     pub classes: Store<StorageClass>,
+    /// What may be seen.
+    pub scope: Scope,
 }
 
 /// Which KvClusters this operator looks after: those of its class, or those of no class.
@@ -55,29 +61,28 @@ pub fn class_selector(class: Option<&str>) -> String {
 #[must_use]
 pub fn controller(
     client: &Client,
+    scope: &Scope,
     class: Option<&str>,
     metrics: &Arc<Metrics>,
 ) -> (Controller<Guarded>, Caches) {
-    let (all, stream) = clusters(client, class, metrics);
+    let (all, stream) = clusters(client, scope, class, metrics);
     let controller = Controller::for_stream(stream, all.clone());
     let selector = format!("{MANAGED_BY_LABEL}={FIELD_MANAGER},{CLUSTER_LABEL}");
     let ours = watcher::Config::default()
         .labels(&selector)
         .page_size(PAGE_SIZE);
-    let (controller, statefulsets) = ours_of(controller, client, &ours);
-    let (controller, pods) = ours_of(controller, client, &ours);
-    let (controller, claims) = ours_of(controller, client, &ours);
-    let (controller, services) = ours_of(controller, client, &ours);
-    let (controller, budgets) = ours_of(controller, client, &ours);
-    let (controller, records) = ours_of(controller, client, &ours);
+    let (controller, statefulsets) = ours_of(controller, (client, scope), &ours);
+    let (controller, pods) = ours_of(controller, (client, scope), &ours);
+    let (controller, claims) = ours_of(controller, (client, scope), &ours);
+    let (controller, services) = ours_of(controller, (client, scope), &ours);
+    let (controller, budgets) = ours_of(controller, (client, scope), &ours);
+    let (controller, records) = ours_of(controller, (client, scope), &ours);
 
-    let (nodes, stream) = kept::<Node>(client, watcher::Config::default());
-    // Heartbeats of nodes change nothing for us.
-    let stream = stream.predicate_filter(node_facts, PredicateConfig::default());
-    let everyone = all.clone();
-    let controller = controller.watches_stream(stream, move |_| references(&everyone));
-    let (classes, stream) = kept::<StorageClass>(client, watcher::Config::default());
-    let controller = controller.watches_stream(stream, move |_| references(&all));
+    let (controller, nodes, classes) = if scope.sees_nodes() {
+        surroundings(controller, client, &all)
+    } else {
+        (controller, empty(), empty())
+    };
     let caches = Caches {
         statefulsets,
         pods,
@@ -87,8 +92,42 @@ pub fn controller(
         records,
         nodes,
         classes,
+        scope: scope.clone(),
     };
     (controller, caches)
+}
+
+/// Keeps what is in no namespace; a change triggers a look at every cluster.
+fn surroundings(
+    controller: Controller<Guarded>,
+    client: &Client,
+    clusters: &Store<Guarded>,
+) -> (Controller<Guarded>, Store<Node>, Store<StorageClass>) {
+    let (nodes, stream) = kept(vec![Api::<Node>::all(client.clone())], &[None], &any());
+    // Heartbeats of nodes change nothing for us.
+    let stream = stream.predicate_filter(node_facts, PredicateConfig::default());
+    let everyone = clusters.clone();
+    let controller = controller.watches_stream(stream, move |_| references(&everyone));
+    let classes = vec![Api::<StorageClass>::all(client.clone())];
+    let (classes, stream) = kept(classes, &[None], &any());
+    let everyone = clusters.clone();
+    let controller = controller.watches_stream(stream, move |_| references(&everyone));
+    (controller, nodes, classes)
+}
+
+fn any() -> watcher::Config {
+    watcher::Config::default()
+}
+
+/// A store of nothing, filled.
+fn empty<K>() -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let (store, mut writer) = reflector::store();
+    writer.apply_watcher_event(&watcher::Event::Init);
+    writer.apply_watcher_event(&watcher::Event::InitDone);
+    store
 }
 
 /// Waits until every cache has been filled once; false if a watch has ended before.
@@ -102,6 +141,7 @@ pub async fn filled(caches: &Caches) -> bool {
         records,
         nodes,
         classes,
+        scope: _,
     } = caches;
     futures::try_join!(
         statefulsets.wait_until_ready(),
@@ -119,6 +159,7 @@ pub async fn filled(caches: &Caches) -> bool {
 /// Keeps the KvClusters; a change of anything but the status triggers a look.
 fn clusters(
     client: &Client,
+    scope: &Scope,
     class: Option<&str>,
     metrics: &Arc<Metrics>,
 ) -> (Store<Guarded>, Touched<Guarded>) {
@@ -127,8 +168,8 @@ fn clusters(
         .page_size(PAGE_SIZE);
     let (store, writer) = reflector::store();
     let (metrics, counted) = (Arc::clone(metrics), store.clone());
-    let stream = watcher(Api::<Guarded>::all(client.clone()), config)
-        .default_backoff()
+    let places = scope.places::<Guarded>(client);
+    let stream = watched(places, &scope.names(), &config, store.clone())
         .modify(|cluster| cluster.managed_fields_mut().clear())
         .reflect(writer)
         .inspect_ok(move |event| {
@@ -167,13 +208,19 @@ fn cluster_facts(cluster: &Guarded) -> Option<u64> {
 /// Keeps the objects of one kind that are ours; a change triggers a look at the cluster it belongs to.
 fn ours_of<K>(
     controller: Controller<Guarded>,
-    client: &Client,
+    (client, scope): (&Client, &Scope),
     config: &watcher::Config,
 ) -> (Controller<Guarded>, Store<K>)
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
 {
-    let (store, stream) = kept::<K>(client, config.clone());
+    let (store, stream) = kept(scope.places::<K>(client), &scope.names(), config);
     let controller = controller.watches_stream(stream, |object: K| {
         let cluster = object.labels().get(CLUSTER_LABEL).cloned()?;
         Some(ObjectRef::<Guarded>::new(&cluster).within(&object.namespace()?))
@@ -183,13 +230,32 @@ where
 
 type Touched<K> = BoxStream<'static, Result<K, watcher::Error>>;
 
-fn kept<K>(client: &Client, config: watcher::Config) -> (Store<K>, Touched<K>)
+/// One watch of all places, tried again where it fails.
+fn watched<K>(
+    places: Vec<Api<K>>,
+    namespaces: &[Option<String>],
+    config: &watcher::Config,
+    store: Store<K>,
+) -> BoxStream<'static, merged::Told<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let watches = places
+        .into_iter()
+        .map(|place| watcher(place, config.clone()).default_backoff().boxed());
+    merged::merged(namespaces, watches.collect(), store)
+}
+
+fn kept<K>(
+    places: Vec<Api<K>>,
+    namespaces: &[Option<String>],
+    config: &watcher::Config,
+) -> (Store<K>, Touched<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let stream = watcher(Api::<K>::all(client.clone()), config)
-        .default_backoff()
+    let stream = watched(places, namespaces, config, store.clone())
         // Half of the metadata, and of no use to us.
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)

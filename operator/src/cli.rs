@@ -23,6 +23,8 @@ pub enum Command {
     Crd,
     /// Say what would be created for a KvCluster, and which failures it would survive, without acting.
     Explain(ExplainArgs),
+    /// Say whether an operator is ready, or whether a cluster keeps what it is told; for `helm test`.
+    Check(CheckArgs),
 }
 
 /// How to run.
@@ -35,6 +37,11 @@ pub struct RunArgs {
     /// Look after KvClusters with the label kvorum.dev/class=CLASS; without it, after those without the label.
     #[arg(long, env = "KVORUM_CLASS")]
     pub class: Option<String>,
+
+    /// Look after KvClusters of these namespaces only, without any right beyond them; without it, of all.
+    /// Zones must then be listed in spec.placement.zones, as Nodes cannot be seen.
+    #[arg(long, env = "KVORUM_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
 
     /// Where to serve /metrics, /healthz and /readyz.
     #[arg(long, env = "KVORUM_LISTEN", default_value = "0.0.0.0:8080")]
@@ -71,4 +78,17 @@ pub struct ExplainArgs {
     /// The zones of the Kubernetes cluster, where the KvCluster lists none.
     #[arg(long, value_delimiter = ',', default_value = "zone-a,zone-b,zone-c")]
     pub zones: Vec<String>,
+}
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+pub struct CheckArgs {
+    /// An operator's /readyz, such as http://kvorum-operator.kvorum-system.svc:8080/readyz.
+    #[arg(long)]
+    pub ready: Option<String>,
+
+    /// Where a cluster serves etcd clients, such as http://my-cluster.default.svc:2379.
+    #[arg(long)]
+    pub endpoint: Option<String>,
 }

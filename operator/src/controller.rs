@@ -17,6 +17,7 @@ use crate::failpoint::Failpoint;
 use crate::limits::{DEBOUNCE, FAILURE_SLOWEST, RECONCILES_AT_ONCE};
 use crate::metrics::Metrics;
 use crate::reconcile::{Context, reconcile};
+use crate::scope::Scope;
 
 /// What the controller needs to run.
 pub struct Settings {
@@ -24,6 +25,8 @@ pub struct Settings {
     pub client: Client,
     /// Which KvClusters to look after.
     pub class: Option<String>,
+    /// Where to look for them.
+    pub scope: Scope,
     /// For clusters that name no image.
     pub node_image: String,
     /// Who we are, in events.
@@ -37,11 +40,12 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()> + Send + Syn
     let Settings {
         client,
         class,
+        scope,
         node_image,
         instance,
         metrics,
     } = settings;
-    let (controller, caches) = caches::controller(&client, class.as_deref(), &metrics);
+    let (controller, caches) = caches::controller(&client, &scope, class.as_deref(), &metrics);
     let context = Arc::new(Context {
         events: Events::new(client.clone(), &instance),
         client,

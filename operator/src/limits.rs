@@ -61,3 +61,10 @@ pub const CONDITION_MESSAGE_BYTES_MAX: usize = 4096;
 
 /// How long a member may take to leave when its pod is deleted; it hands leadership over first.
 pub const TERMINATION_GRACE_SECONDS: i64 = 30;
+
+/// `check`: one try.
+pub const CHECK_REQUEST: Duration = Duration::from_secs(5);
+/// Between two tries.
+pub const CHECK_RETRY: Duration = Duration::from_millis(500);
+/// All tries.
+pub const CHECK_DEADLINE: Duration = Duration::from_secs(60);

@@ -21,7 +21,7 @@ use crate::caches::Caches;
 use crate::members::Door;
 use crate::names::{CLUSTER_LABEL, MEMBER_LABEL};
 use crate::validate::ValidCluster;
-use crate::world;
+use crate::{scope, world};
 
 mod foreign;
 mod pods;
@@ -81,8 +81,7 @@ pub async fn observe(
         .or(latch.cluster_id);
     let (members, doors) = members(caches, valid, expected).await;
     let foreign = foreign::find(client, caches, valid, &claims).await?;
-    let nodes = caches.nodes.state();
-    let classes = caches.classes.state();
+    let world = surroundings(caches, valid, &status);
     Ok(Sight {
         observed: Observed {
             deleting: valid.deleting,
@@ -94,13 +93,7 @@ pub async fn observe(
             foreign,
             unreadable,
             members,
-            world: World {
-                zones: world::zones(nodes.iter().map(AsRef::as_ref), &valid.pod.placement),
-                storage_class: world::storage_class(
-                    classes.iter().map(AsRef::as_ref),
-                    valid.spec.storage_class.as_deref(),
-                ),
-            },
+            world,
         },
         status,
         doors,
@@ -108,6 +101,22 @@ pub async fn observe(
         replaced,
     })
     .inspect(|sight| tracing::trace!(cluster = names.cluster, ?sight, "Looked"))
+}
+
+/// Zones and storage classes, as they are or, where they may not be seen, as they are declared.
+fn surroundings(caches: &Caches, valid: &ValidCluster, status: &KvClusterStatus) -> World {
+    if !caches.scope.sees_nodes() {
+        return scope::declared_world(&valid.spec, &status.planned_zones);
+    }
+    let nodes = caches.nodes.state();
+    let classes = caches.classes.state();
+    World {
+        zones: world::zones(nodes.iter().map(AsRef::as_ref), &valid.pod.placement),
+        storage_class: world::storage_class(
+            classes.iter().map(AsRef::as_ref),
+            valid.spec.storage_class.as_deref(),
+        ),
+    }
 }
 
 /// The volumes that can be read, and the UIDs of all claims, by member.

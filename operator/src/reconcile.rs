@@ -106,7 +106,13 @@ async fn look(guarded: &Guarded, context: &Context) -> anyhow::Result<(Looked, D
             return Ok((Looked::Error, limits::INVALID_PAUSE));
         }
     };
-    match validate(cluster, &context.node_image) {
+    let scope = &context.caches.scope;
+    let checked = validate(cluster, &context.node_image).and_then(|mut valid| {
+        scope.check(cluster, &valid)?;
+        valid.sees_nodes = scope.sees_nodes();
+        Ok(valid)
+    });
+    match checked {
         Ok(valid) => look_at(cluster, &valid, context).await,
         Err(invalid) => {
             say_invalid(cluster, &invalid, context).await?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use kube::api::ListParams;
-use kube::{Api, Client, Config};
+use kube::{Client, Config};
 use kvorum_api::KvCluster;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use crate::http::{self, Readiness};
 use crate::lease::Candidate;
 use crate::limits::DEFINITION_RETRY;
 use crate::metrics::Metrics;
+use crate::scope::Scope;
 
 /// How the operator ended.
 enum End {
@@ -90,6 +91,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<End> {
     let settings = Settings {
         client,
         class: args.class.clone(),
+        scope: Scope::of(&args.namespaces),
         node_image: args.node_image.clone(),
         instance: identity,
         metrics: Arc::clone(&metrics),
@@ -98,6 +100,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<End> {
         version = env!("CARGO_PKG_VERSION"),
         node_image = args.node_image,
         class = args.class,
+        namespaces = args.namespaces.join(","),
         "Starting"
     );
     tokio::select! {
@@ -119,7 +122,7 @@ async fn work(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let metrics = Arc::clone(&settings.metrics);
     let prepare = async {
-        definition(&settings.client, readiness).await;
+        definition(&settings.client, &settings.scope, readiness).await;
         if args.leader_elect {
             candidate.acquire().await;
         }
@@ -130,6 +133,11 @@ async fn work(
         _ = interrupt.recv() => return Ok(End::Asked),
     }
     metrics.leads(&args.lease_name, true);
+    if !settings.scope.sees_nodes() {
+        tracing::warn!(
+            "Looking after single namespaces: Nodes and StorageClasses cannot be seen, zones are taken as spec.placement.zones lists them"
+        );
+    }
     tracing::info!("Looking after KvClusters");
     let (stop, stopped) = watch::channel(false);
     let mut stopped = stopped;
@@ -162,9 +170,12 @@ async fn work(
 }
 
 /// Returns once KvClusters can be listed. Installing the definition is not the operator's business.
-async fn definition(client: &Client, readiness: &Readiness) {
-    let api = Api::<KvCluster>::all(client.clone());
+async fn definition(client: &Client, scope: &Scope, readiness: &Readiness) {
     let mut said = false;
+    // A scope has at least one place.
+    let Some(api) = scope.places::<KvCluster>(client).into_iter().next() else {
+        return;
+    };
     loop {
         match api.list(&ListParams::default().limit(1)).await {
             Ok(_) => return readiness.set(true),

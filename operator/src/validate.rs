@@ -21,6 +21,10 @@ pub struct ValidCluster {
     pub names: Names,
     /// The KvCluster's own.
     pub uid: String,
+    /// Which operator looks after it, if not the one of no class.
+    pub class: Option<String>,
+    /// Whether the Nodes that its members run on can be seen.
+    pub sees_nodes: bool,
     /// Of the spec.
     pub generation: i64,
     /// When the KvCluster was created.
@@ -80,6 +84,8 @@ pub fn validate(cluster: &KvCluster, default_image: &str) -> Result<ValidCluster
             &cluster.namespace().unwrap_or_default(),
         ),
         uid: cluster.uid().unwrap_or_default(),
+        class: cluster.labels().get(crate::names::CLASS_LABEL).cloned(),
+        sees_nodes: true,
         generation: cluster.metadata.generation.unwrap_or_default(),
         created: UnixSeconds(
             cluster

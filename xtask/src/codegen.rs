@@ -1,4 +1,5 @@
-//! Generated files: the CRD for kubectl and the CRD as a template of the chart, from crate kvorum-api.
+//! Generated files: the CRD for kubectl, the CRD as a template of the operator's chart, and the schema of the
+//! cluster chart's values, from crate kvorum-api.
 
 use std::process::{Command, ExitCode};
 
@@ -66,12 +67,16 @@ pub(crate) fn run(check: bool) -> Result<ExitCode> {
 
 /// Every generated file by its path in the work tree.
 #[cfg(any(feature = "codegen", test))]
-fn files() -> [(&'static str, String); 2] {
+fn files() -> [(&'static str, String); 3] {
     [
         ("crds/kvorum.dev_kvclusters.yaml", kvorum_api::crd_yaml()),
         (
             "charts/kvorum-operator/templates/crds.yaml",
             kvorum_api::chart_crd_template(),
+        ),
+        (
+            "charts/kvorum-cluster/values.schema.json",
+            kvorum_api::cluster_chart_schema(),
         ),
     ]
 }

@@ -103,6 +103,11 @@ pub struct KvClusterSpec {
     #[serde(default)]
     pub paused: bool,
 
+    /// While this is true, the KvCluster cannot be deleted, where the policies of the operator's chart are
+    /// installed. The deletion of its whole namespace is not held up by it.
+    #[serde(default = "protected")]
+    pub deletion_protection: bool,
+
     /// Merged into the pod template of every member (`metadata` labels and annotations, `spec`). Lists of
     /// things that have a name are merged by name; what the operator sets itself wins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +123,10 @@ const EVEN: &str = "self == 2 ? 'must be odd: 2 members survive no loss, exactly
 
 fn default_members() -> i32 {
     3
+}
+
+fn protected() -> bool {
+    true
 }
 
 fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
@@ -138,6 +147,7 @@ impl Default for KvClusterSpec {
             resources: Resources::default(),
             config: Config::default(),
             paused: false,
+            deletion_protection: protected(),
             pod_overlay: None,
         }
     }

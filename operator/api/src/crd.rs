@@ -25,7 +25,7 @@ pub fn crd() -> CustomResourceDefinition {
     clippy::expect_used,
     reason = "the definition is fixed at build time and covered by tests"
 )]
-fn definition() -> Value {
+pub(crate) fn definition() -> Value {
     let mut definition = serde_json::to_value(KvCluster::crd()).expect("a derived CRD is JSON");
     polish(&mut definition);
     definition
@@ -42,7 +42,7 @@ pub fn crd_yaml() -> String {
 /// CRDs are a template, not in the chart's `crds/` folder, because Helm never upgrades those.
 #[must_use]
 pub fn chart_crd_template() -> String {
-    let annotations = "  annotations:\n    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}\n    kvorum.dev/generated-by: cargo-xtask-codegen\n  labels:\n    {{- include \"kvorum-operator.labels\" . | nindent 4 }}\n";
+    let annotations = "  annotations:\n    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- else }}\n    kvorum.dev/protection: \"off\"\n    {{- end }}\n    kvorum.dev/generated-by: cargo-xtask-codegen\n  labels:\n    {{- include \"kvorum-operator.labels\" . | nindent 4 }}\n";
     // Nothing in the definition may be taken for template code.
     let body = yaml().replace("{{", "{{ \"{{\" }}");
     let body = body.replacen("metadata:\n", &format!("metadata:\n{annotations}"), 1);

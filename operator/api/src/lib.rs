@@ -9,6 +9,7 @@
     reason = "the schema derive repeats each struct inside a function"
 )]
 
+mod chart;
 mod cluster;
 mod config;
 mod crd;
@@ -20,6 +21,7 @@ pub mod rules;
 mod status;
 mod storage;
 
+pub use chart::cluster_chart_schema;
 pub use cluster::{KvCluster, KvClusterSpec};
 pub use config::{AutoCompaction, AutoCompactionMode, Config};
 pub use crd::{chart_crd_template, crd, crd_yaml};

@@ -129,3 +129,19 @@ fn the_record_reads_back_what_was_written() {
         "kvorum.dev/cluster-id is unreadable: \"x\""
     );
 }
+
+#[test]
+fn an_operator_of_a_class_marks_its_objects_and_no_pod() {
+    let (mut cluster, reservation) = cluster(3, |_| ());
+    cluster.class = Some("canary".to_owned());
+    let member = &reservation.members()[0];
+    let class = |labels: Option<&std::collections::BTreeMap<String, String>>| {
+        labels.unwrap().get("kvorum.dev/class").cloned()
+    };
+    let set = statefulset(&cluster, &reservation, member).unwrap();
+    let claim = volume(&cluster, &reservation, member);
+    assert_eq!(class(set.metadata.labels.as_ref()).unwrap(), "canary");
+    assert_eq!(class(claim.metadata.labels.as_ref()).unwrap(), "canary");
+    let pod = set.spec.template.metadata.unwrap();
+    assert_eq!(class(pod.labels.as_ref()), None);
+}

@@ -76,7 +76,10 @@ fn metadata(
     ObjectMeta {
         name: Some(cluster.names.volume(member.id)),
         namespace: Some(cluster.names.namespace.clone()),
-        labels: Some(cluster.names.member_labels(member.id)),
+        labels: Some(super::classed(
+            cluster,
+            cluster.names.member_labels(member.id),
+        )),
         annotations: Some(annotations),
         ..ObjectMeta::default()
     }

@@ -287,6 +287,10 @@ fn placement(conditions: &mut Conditions<'_>, look: &Look<'_>) {
             "No zones are chosen yet",
         );
     };
+    if !look.cluster.sees_nodes {
+        let message = "The operator looks after single namespaces and may not see Nodes: pods are bound to their zones, and that nodes are labelled rightly cannot be checked";
+        return conditions.add("PlacementSatisfied", None, "NodesNotVisible", message);
+    }
     let mismatches = mismatches(look.observed, reservation);
     if mismatches.is_empty() {
         let message = "Every member that runs is in its zone";

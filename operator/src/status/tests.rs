@@ -1,5 +1,7 @@
 //! Goal: what is said in each situation of a cluster. Method: whole statuses, as YAML.
 
+mod gitops;
+
 use std::collections::BTreeMap;
 
 use kvorum_api::{KvCluster, KvClusterSpec, KvClusterStatus};

@@ -1,13 +1,14 @@
-//! The operator, installed the way users do: its chart, with Helm.
+//! The operator, installed the way users do: its chart, with Helm; and what else of the checkout tests install.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams};
 
 use crate::limits::INSTALL;
 use crate::world::{World, blocking};
@@ -21,13 +22,33 @@ pub fn helm() -> PathBuf {
     std::env::var_os("KVORUM_HELM_BIN").map_or_else(|| PathBuf::from("helm"), PathBuf::from)
 }
 
-/// The chart of this checkout.
+/// The operator's chart of this checkout.
 #[must_use]
 pub fn chart() -> PathBuf {
-    PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../charts/kvorum-operator"
-    ))
+    checkout("charts/kvorum-operator")
+}
+
+/// The chart of one cluster.
+#[must_use]
+pub fn cluster_chart() -> PathBuf {
+    checkout("charts/kvorum-cluster")
+}
+
+/// Something of this checkout.
+#[must_use]
+pub fn checkout(path: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path)
+}
+
+/// Who we are to the API server: the operator's policies let nobody through by right, and tests break things.
+async fn user(world: &World) -> Result<String> {
+    let api = Api::<SelfSubjectReview>::all(world.client.clone());
+    let review = api
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await?;
+    let user = review.status.and_then(|status| status.user_info);
+    user.and_then(|user| user.username)
+        .context("the API server does not say who we are")
 }
 
 /// Runs Helm and gives what it printed.
@@ -37,19 +58,29 @@ pub fn chart() -> PathBuf {
 pub async fn run_helm(world: &World, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(helm());
     command.args(arguments).env("KUBECONFIG", &world.kubeconfig);
-    blocking(move || {
-        let output = command
-            .output()
-            .context("helm cannot be run; set KVORUM_HELM_BIN")?;
-        if !output.status.success() {
-            bail!(
-                "helm failed: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    })
-    .await
+    blocking(move || output(&mut command)).await
+}
+
+/// Runs a Helm that talks to no Kubernetes.
+///
+/// # Errors
+/// What Helm fails with.
+pub fn run_helm_alone(arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(helm());
+    output(command.args(arguments).env_remove("KUBECONFIG"))
+}
+
+fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .context("helm cannot be run; set KVORUM_HELM_BIN")?;
+    if !output.status.success() {
+        bail!(
+            "helm failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Makes sure that an operator looks after KvClusters without a class: one that is there is used, whoever
@@ -72,6 +103,8 @@ pub async fn operator(world: &World) -> Result<()> {
         let timeout = format!("{}s", INSTALL.as_secs());
         let chart = chart();
         let chart = chart.to_string_lossy();
+        let exempt = serde_json::json!([user(world).await?]);
+        let exempt = format!("protection.exemptUsers={exempt}");
         run_helm(
             world,
             &[
@@ -87,6 +120,8 @@ pub async fn operator(world: &World) -> Result<()> {
                 "--create-namespace",
                 "--set",
                 "replicas=2",
+                "--set-json",
+                &exempt,
                 "--wait",
                 "--timeout",
                 &timeout,
