@@ -133,8 +133,12 @@ fn build(layers: &[Layer], foreign: bool) -> Result<(Environment, Option<Program
         environment.push(("KVORUM_ETCDCTL_BIN", etcd.join("etcdctl").into()));
     }
     if sets.contains(&ToolSet::Kubernetes) {
-        let server = tools::ensure(ToolSet::Kubernetes)?.join("kube-apiserver");
-        environment.push(("KVORUM_APISERVER_BIN", server.into()));
+        let kubernetes = tools::ensure(ToolSet::Kubernetes)?;
+        environment.push((
+            "KVORUM_APISERVER_BIN",
+            kubernetes.join("kube-apiserver").into(),
+        ));
+        environment.push(("KVORUM_KUBECTL_BIN", kubernetes.join("kubectl").into()));
     }
     for layer in layers {
         for command in layer.commands(foreign) {

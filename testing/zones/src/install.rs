@@ -7,11 +7,13 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::{ListParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kvorum_api::KvCluster;
 
-use crate::limits::INSTALL;
-use crate::world::{World, blocking};
+use crate::limits::{CONDITION, INSTALL};
+use crate::world::{World, blocking, until};
 
 /// The namespace of the operator that tests share.
 pub const NAMESPACE: &str = "kvorum-system";
@@ -20,6 +22,17 @@ pub const NAMESPACE: &str = "kvorum-system";
 #[must_use]
 pub fn helm() -> PathBuf {
     std::env::var_os("KVORUM_HELM_BIN").map_or_else(|| PathBuf::from("helm"), PathBuf::from)
+}
+
+/// kubectl: the testbed's, or the one that is named; None where there is neither.
+#[must_use]
+pub fn kubectl(world: &World) -> Option<Command> {
+    if let Some(testbed) = &world.testbed {
+        return Some(testbed.kubectl());
+    }
+    let mut command = Command::new(std::env::var_os("KVORUM_KUBECTL_BIN")?);
+    command.env("KUBECONFIG", &world.kubeconfig);
+    Some(command)
 }
 
 /// The operator's chart of this checkout.
@@ -81,6 +94,26 @@ fn output(command: &mut Command) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The definition of this checkout, without anybody who looks after its objects.
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn install_definition(world: &World) -> Result<()> {
+    let definition = kvorum_api::crd();
+    let api = Api::<CustomResourceDefinition>::all(world.client.clone());
+    let name = definition.metadata.name.clone().unwrap_or_default();
+    let parameters = PatchParams::apply("kvorum-tests").force();
+    api.patch(&name, &parameters, &Patch::Apply(&definition))
+        .await?;
+    until("the definition is established", CONDITION, || async {
+        let listed = Api::<KvCluster>::all(world.client.clone())
+            .list(&ListParams::default())
+            .await;
+        Ok(listed.map(|_| ()).map_err(|error| error.to_string()))
+    })
+    .await
 }
 
 /// Makes sure that an operator looks after KvClusters without a class: one that is there is used, whoever

@@ -4,8 +4,8 @@
 //! test, waits on conditions with a deadline, faults of the testbed one at a time.
 //!
 //! The environment says where: `KUBECONFIG` (any Kubernetes whose nodes have the images), `KVORUM_TESTBED`
-//! (ours, for faults and for processes beside the cluster), `KVORUM_OPERATOR_BIN`, `KVORUM_HELM_BIN`, and
-//! `KVORUM_APISERVER_BIN` (one to be started on our own members).
+//! (ours, for faults and for processes beside the cluster), `KVORUM_OPERATOR_BIN`, `KVORUM_HELM_BIN`,
+//! `KVORUM_KUBECTL_BIN`, and `KVORUM_APISERVER_BIN` (one to be started on our own members).
 //! `cargo xtask test --layer zones` sets all of it. Test programs whose names begin with `api` need only an
 //! API server with its controllers, no member ever runs in them.
 

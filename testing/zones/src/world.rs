@@ -49,6 +49,19 @@ impl World {
         testbed.map(|testbed| (world, testbed))
     }
 
+    /// A client that acts as somebody else, whose rights are not what is tested: they may do everything.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read any more.
+    pub async fn client_as(&self, user: &str) -> Result<Client> {
+        let file = Kubeconfig::read_from(&self.kubeconfig)?;
+        let mut config =
+            Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+        config.auth_info.impersonate = Some(user.to_owned());
+        config.auth_info.impersonate_groups = Some(vec!["system:masters".to_owned()]);
+        Ok(Client::try_from(config)?)
+    }
+
     async fn at(kubeconfig: PathBuf) -> Result<Self> {
         let testbed = match std::env::var("KVORUM_TESTBED") {
             Ok(name) => Some(Testbed::attach(&name)?),

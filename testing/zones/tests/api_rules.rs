@@ -8,13 +8,11 @@
     reason = "a test fails by panicking"
 )]
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kvorum_api::KvCluster;
 use kvorum_zones::cluster::Space;
-use kvorum_zones::limits::CONDITION;
-use kvorum_zones::world::{World, until};
+use kvorum_zones::install::install_definition;
+use kvorum_zones::world::World;
 use serde_json::{Value, json};
 
 /// Sizes that make no sense, and the words that say so.
@@ -43,26 +41,8 @@ const CLASS: &str = "nobody";
 
 async fn prepared(purpose: &str) -> Option<Space> {
     let world = World::attach().await?;
-    install_definition(&world).await;
+    install_definition(&world).await.unwrap();
     Some(Space::new(&world, purpose).await.unwrap())
-}
-
-async fn install_definition(world: &World) {
-    let definition = kvorum_api::crd();
-    let api = Api::<CustomResourceDefinition>::all(world.client.clone());
-    let name = definition.metadata.name.clone().unwrap();
-    let parameters = PatchParams::apply("kvorum-tests").force();
-    api.patch(&name, &parameters, &Patch::Apply(&definition))
-        .await
-        .unwrap();
-    until("the definition is established", CONDITION, || async {
-        let listed = Api::<KvCluster>::all(world.client.clone())
-            .list(&kube::api::ListParams::default())
-            .await;
-        Ok(listed.map(|_| ()).map_err(|error| error.to_string()))
-    })
-    .await
-    .unwrap();
 }
 
 /// What the API server says about applying a KvCluster with this spec.
