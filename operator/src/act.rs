@@ -16,6 +16,8 @@ use crate::members::MemberError;
 use crate::observe::Sight;
 use crate::validate::ValidCluster;
 
+mod members;
+mod pods;
 mod writes;
 
 pub use writes::Applied;
@@ -61,6 +63,14 @@ pub enum ActError {
     /// A member says no, or does not answer.
     #[error(transparent)]
     Member(MemberError),
+    /// A drain or a disruption budget is in the way.
+    #[error("{object}: {message}")]
+    OtherDisruption {
+        /// Which pod.
+        object: String,
+        /// What the API server said.
+        message: String,
+    },
     /// A member that the plan wants to ask has no address any more.
     #[error("{0} has no address")]
     NoAddress(MemberId),
@@ -72,7 +82,10 @@ impl ActError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::Overlay(_) => false,
-            Self::Kube { .. } | Self::Member(_) | Self::NoAddress(_) => true,
+            Self::Kube { .. }
+            | Self::Member(_)
+            | Self::OtherDisruption { .. }
+            | Self::NoAddress(_) => true,
         }
     }
 
@@ -84,6 +97,7 @@ impl ActError {
             Self::Kube { .. } => "ApplyFailed",
             Self::Overlay(_) => "InvalidPodOverlay",
             Self::Member(_) => "MemberRefused",
+            Self::OtherDisruption { .. } => "OtherDisruption",
             Self::NoAddress(_) => "MemberUnreachable",
         }
     }
@@ -112,23 +126,48 @@ pub struct Outcome {
     pub latched: Option<Stage>,
     /// The stage with which identity and zones were written, if they were.
     pub reserved: Option<Stage>,
+    /// Members that were enlisted for lost ones.
+    pub replacements: usize,
+    /// Members whose template is held back: only a new version of the operator would change it.
+    pub held_back: Vec<MemberId>,
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Done {
+    Changed,
+    Unchanged,
+    /// Not done on purpose: see [`Outcome::held_back`].
+    HeldBack,
+}
+
+impl From<bool> for Done {
+    fn from(changed: bool) -> Self {
+        if changed {
+            Self::Changed
+        } else {
+            Self::Unchanged
+        }
+    }
 }
 
 impl Outcome {
-    fn note(&mut self, step: &Step, done: Result<bool, ActError>) {
+    fn note(&mut self, step: &Step, done: Result<Done, ActError>) {
         match done {
-            Ok(changed) => {
-                if changed {
+            Ok(done) => {
+                if done == Done::Changed {
                     self.changed.push(step.name());
                 }
                 match step {
                     Step::Latch { stage, .. } => self.latched = Some(*stage),
                     Step::Reserve { stage, .. } => self.reserved = Some(*stage),
-                    Step::SyncServices
-                    | Step::CreateVolume(_)
-                    | Step::ApplyMember(_)
-                    | Step::Initialize { .. }
-                    | Step::Confirm { .. } => {}
+                    Step::Enlist { replaces: true, .. } if done == Done::Changed => {
+                        self.replacements += 1;
+                    }
+                    Step::ApplyMember { member, .. } if done == Done::HeldBack => {
+                        self.held_back.push(member.id);
+                    }
+                    _ => {}
                 }
             }
             Err(error) if self.failure.is_none() => self.failure = Some((step.name(), error)),
@@ -159,40 +198,53 @@ impl Act<'_> {
         outcome
     }
 
-    /// Does one step; true if it changed something.
-    async fn step(&self, step: &Step, reservation: &Reservation) -> Result<bool, ActError> {
+    /// Does one step, between the two places at which the program can be made to die.
+    async fn step(&self, step: &Step, reservation: &Reservation) -> Result<Done, ActError> {
+        // These write in several places, each with places of its own.
         match step {
-            Step::Reserve { reservation, stage } => self.reserve(reservation, *stage).await,
-            Step::SyncServices => {
-                self.failpoint.before("services");
-                let changed = self.services(reservation).await?;
-                self.failpoint.after("services");
-                Ok(changed)
+            Step::Reserve { reservation, stage } => {
+                return self.reserve(reservation, *stage).await.map(Done::from);
             }
-            Step::CreateVolume(member) => {
-                let name = step.name();
-                self.failpoint.before(&name);
-                self.create_volume(reservation, member).await?;
-                self.failpoint.after(&name);
-                Ok(true)
+            Step::Latch { stage, stores } => {
+                return self.latch(*stage, stores).await.map(Done::from);
             }
-            Step::ApplyMember(member) => {
-                let name = step.name();
-                self.failpoint.before(&name);
-                let changed = self.statefulset(reservation, member).await?;
-                self.failpoint.after(&name);
-                Ok(changed)
-            }
-            Step::Latch { stage, stores } => self.latch(reservation, *stage, stores).await,
-            Step::Initialize { via, stores } => self.initialize(reservation, *via, stores).await,
-            Step::Confirm { via } => {
-                self.failpoint.before("confirm");
-                let door = self.door(*via)?;
-                door.confirm().await.map_err(ActError::Member)?;
-                self.failpoint.after("confirm");
-                Ok(true)
-            }
+            _ => {}
         }
+        let name = step.name();
+        self.failpoint.before(&name);
+        let done = self.single(step, reservation).await?;
+        self.failpoint.after(&name);
+        Ok(done)
+    }
+
+    async fn single(&self, step: &Step, reservation: &Reservation) -> Result<Done, ActError> {
+        let changed = match step {
+            Step::Reserve { .. } | Step::Latch { .. } => false,
+            Step::SyncServices { at_least } => self.services(*at_least).await?,
+            Step::CreateVolume(member) => {
+                self.create_volume(reservation, member, Stage::Reserved)
+                    .await?
+            }
+            Step::ApplyMember { member, running } => {
+                return self.statefulset(reservation, member, *running).await;
+            }
+            Step::Initialize { via, stores } => self.initialize(reservation, *via, stores).await?,
+            Step::Confirm { via } => {
+                self.door(*via)?.confirm().await.map_err(ActError::Member)?;
+                true
+            }
+            Step::Enlist { via, key, zone, .. } => {
+                self.enlist(reservation, *via, key, zone.clone()).await?
+            }
+            Step::AddLearner { .. }
+            | Step::RemoveLearner { .. }
+            | Step::ChangeVoters { .. }
+            | Step::TransferLeader { .. } => self.change(step).await?,
+            Step::Retire { id, at } => self.retire(*id, *at).await?,
+            Step::DeleteVolume { id } => self.delete_volume(*id).await?,
+            Step::Restart { id, evict } => self.restart(*id, *evict).await?,
+        };
+        Ok(changed.into())
     }
 
     async fn initialize(
@@ -203,7 +255,6 @@ impl Act<'_> {
     ) -> Result<bool, ActError> {
         let names = &self.cluster.names;
         let door = self.door(via)?;
-        self.failpoint.before("initialize");
         tracing::info!(
             namespace = names.namespace,
             cluster = names.cluster,
@@ -221,7 +272,6 @@ impl Act<'_> {
             already_initialized,
             "Initialize was answered"
         );
-        self.failpoint.after("initialize");
         Ok(true)
     }
 
@@ -252,12 +302,16 @@ mod tests {
             id: MemberId(id),
             zone: None,
         };
+        let apply = |id| Step::ApplyMember {
+            member: member(id),
+            running: true,
+        };
         let steps = [
-            Step::SyncServices,
+            Step::SyncServices { at_least: None },
             Step::CreateVolume(member(1)),
             Step::CreateVolume(member(2)),
-            Step::ApplyMember(member(1)),
-            Step::ApplyMember(member(2)),
+            apply(1),
+            apply(2),
             Step::Confirm { via: MemberId(1) },
             Step::Confirm { via: MemberId(1) },
         ];

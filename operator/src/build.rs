@@ -16,8 +16,8 @@ pub use budget::budget;
 pub use overlay::{OverlayRefused, merge};
 pub use record::{read_record, record};
 pub use services::{client_service, peer_service};
-pub use statefulset::statefulset;
-pub use volume::{latched_volume, read_volume, volume};
+pub use statefulset::{only_operator_changed, statefulset};
+pub use volume::{latched_volume, read_volume, retired_volume, volume};
 
 use crate::names::CLASS_LABEL;
 use crate::validate::ValidCluster;

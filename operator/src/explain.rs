@@ -190,7 +190,7 @@ fn describe(
     }
     survives(&mut text, valid, reservation);
     let _ = writeln!(text, "\nObjects in namespace {}:", namespace(names));
-    for (kind, name) in names.objects(size) {
+    for (kind, name) in names.objects(members.iter().map(|member| member.id)) {
         let _ = writeln!(text, "  {kind}/{name}");
     }
     let _ = writeln!(
@@ -199,7 +199,7 @@ fn describe(
         valid.pod.image, valid.storage_size.0
     );
     // What the pods would look like must be possible too.
-    match build::statefulset(valid, reservation, &members[0]) {
+    match build::statefulset(valid, reservation, &members[0], true) {
         Ok(_) => (Verdict::Works, text),
         Err(refused) => (Verdict::Refused, format!("{refused}\n")),
     }

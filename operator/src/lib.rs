@@ -28,6 +28,7 @@ pub mod quantity;
 pub mod reconcile;
 pub mod run;
 pub mod scope;
+pub mod span;
 pub mod status;
 pub mod validate;
 pub mod world;

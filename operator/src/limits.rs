@@ -11,6 +11,9 @@ pub const INITIALIZE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the read through quorum of a newborn cluster may take: an election comes first.
 pub const CONFIRM_DEADLINE: Duration = Duration::from_secs(5);
 
+/// How long a change of members, or a hand-over of leadership, may take.
+pub const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// How long one look at one cluster may take, so that a stuck one never holds a place for ever.
 pub const RECONCILE_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -68,3 +71,6 @@ pub const CHECK_REQUEST: Duration = Duration::from_secs(5);
 pub const CHECK_RETRY: Duration = Duration::from_millis(500);
 /// All tries.
 pub const CHECK_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Retired volumes that the status names.
+pub const RETIRED_SHOWN_MAX: usize = 64;

@@ -1,15 +1,17 @@
 //! The members' own word: the admin API of kvorum-node, one call at a time, each with a deadline.
 
+mod change;
+mod report;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use kvorum_plan::observed::{Life, Report, Reservation};
+use kvorum_plan::observed::{Report, Reservation};
+use kvorum_plan::placement::Assigned;
 use kvorum_plan::{ClusterId, MemberId};
 use kvorum_proto::admin::admin_client::AdminClient;
-use kvorum_proto::admin::{
-    ConfirmRequest, InitialMember, InitializeRequest, InspectRequest, InspectResponse, MemberState,
-};
+use kvorum_proto::admin::{ConfirmRequest, InitialMember, InitializeRequest, InspectRequest};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::limits::{CONFIRM_DEADLINE, INITIALIZE_DEADLINE, MEMBER_DEADLINE};
@@ -50,7 +52,11 @@ pub struct Door {
 }
 
 impl Door {
-    async fn open(self, deadline: Duration) -> Result<AdminClient<Channel>, MemberError> {
+    /// Connects.
+    pub(super) async fn open(
+        self,
+        deadline: Duration,
+    ) -> Result<AdminClient<Channel>, MemberError> {
         let unreachable = |reason: String| MemberError::Unreachable {
             id: self.id,
             address: self.address,
@@ -71,7 +77,8 @@ impl Door {
         Ok(AdminClient::new(channel))
     }
 
-    fn refused(self, call: &'static str, status: &tonic::Status) -> MemberError {
+    /// What a call was answered, as an error.
+    pub(super) fn refused(self, call: &'static str, status: &tonic::Status) -> MemberError {
         MemberError::Refused {
             id: self.id,
             call,
@@ -102,7 +109,7 @@ impl Door {
                 tokio::time::timeout(deadline, client.confirm(ConfirmRequest {})).await,
                 Ok(Ok(_))
             );
-        Some(report(answer, confirmed))
+        Some(report::read(answer, confirmed))
     }
 
     /// Forms the cluster. Harmless if it was formed before.
@@ -115,17 +122,10 @@ impl Door {
         reservation: &Reservation,
         stores: &BTreeMap<MemberId, String>,
     ) -> Result<bool, MemberError> {
-        let members = reservation
-            .members()
-            .into_iter()
-            .map(|member| InitialMember {
-                id: member.id.0,
-                name: names.member(member.id),
-                peer_urls: vec![names.peer_url(member.id)],
-                client_urls: vec![names.client_url(member.id)],
-                zone: member.zone.map(|zone| zone.to_string()).unwrap_or_default(),
-                store_uuid: stores.get(&member.id).cloned().unwrap_or_default(),
-            });
+        let members = reservation.members().into_iter().map(|member| {
+            let store = stores.get(&member.id).cloned().unwrap_or_default();
+            introduce(names, &member, store)
+        });
         let request = InitializeRequest {
             cluster_id: reservation.cluster_id.value(),
             members: members.collect(),
@@ -150,31 +150,15 @@ impl Door {
     }
 }
 
-fn report(answer: InspectResponse, confirmed: bool) -> Report {
-    let log = answer.membership_log.unwrap_or_default();
-    let life = match answer.state() {
-        MemberState::Unspecified | MemberState::Candidate => Life::Candidate,
-        MemberState::Waiting => Life::Waiting,
-        MemberState::Learner => Life::Learner,
-        MemberState::Follower => Life::Follower,
-        MemberState::Leader => Life::Leader,
-        MemberState::Removed => Life::Removed,
-    };
-    Report {
-        store_uuid: answer.store_uuid,
-        life,
-        initialized: answer.initialized,
-        ready: answer.ready,
-        confirmed,
-        leader: (answer.leader_id != 0).then_some(MemberId(answer.leader_id)),
-        term: answer.term,
-        membership_log: (log.term, log.index),
-        voters: answer
-            .members
-            .iter()
-            .filter(|member| member.voter)
-            .map(|member| MemberId(member.id))
-            .collect(),
-        version: answer.version,
+/// A member as its peers are told about it.
+fn introduce(names: &Names, member: &Assigned, store_uuid: String) -> InitialMember {
+    let zone = member.zone.as_ref();
+    InitialMember {
+        id: member.id.0,
+        name: names.member(member.id),
+        peer_urls: vec![names.peer_url(member.id)],
+        client_urls: vec![names.client_url(member.id)],
+        zone: zone.map(ToString::to_string).unwrap_or_default(),
+        store_uuid,
     }
 }

@@ -12,6 +12,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use kvorum_plan::operation::Gate;
+
 /// The controller's name in labels.
 const CONTROLLER: &str = "kvcluster";
 
@@ -35,6 +37,16 @@ struct ReasonLabels {
 struct ClusterLabels {
     namespace: String,
     name: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct GateLabels {
+    gate: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OperationLabels {
+    r#type: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -76,6 +88,9 @@ pub struct Metrics {
     active: Family<ControllerLabels, Gauge>,
     leader: Family<LeaseLabels, Gauge>,
     initializes: Counter,
+    deferred: Family<GateLabels, Counter>,
+    operations: Family<OperationLabels, Histogram>,
+    replacements: Counter,
     voters: Family<ClusterLabels, Gauge>,
     can_lose: Family<ClusterLabels, Gauge>,
     zone_can_lose: Family<ClusterLabels, Gauge>,
@@ -96,6 +111,11 @@ impl Default for Metrics {
             active: Family::default(),
             leader: Family::default(),
             initializes: Counter::default(),
+            deferred: Family::default(),
+            operations: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(1.0, 2.0, 14))
+            }),
+            replacements: Counter::default(),
             voters: Family::default(),
             can_lose: Family::default(),
             zone_can_lose: Family::default(),
@@ -145,6 +165,22 @@ impl Metrics {
             "operator_undecodable_objects",
             "KvClusters that this version cannot read",
             self.undecodable.clone(),
+        );
+        kvorum.register(
+            "operator_gate_deferred",
+            "Looks that found an operation waiting at a gate, by gate",
+            self.deferred.clone(),
+        );
+        kvorum.register_with_unit(
+            "operator_operation",
+            "How long operations took, by type",
+            Unit::Seconds,
+            self.operations.clone(),
+        );
+        kvorum.register(
+            "operator_replacements",
+            "Members that took the place of lost ones",
+            self.replacements.clone(),
         );
         kvorum.register("cluster_voters", "Voters of a cluster", self.voters.clone());
         kvorum.register(
@@ -206,6 +242,24 @@ impl Metrics {
     /// `Initialize` was called.
     pub fn initialized(&self) {
         self.initializes.inc();
+    }
+
+    /// An operation waits at a gate.
+    pub fn deferred(&self, gate: Gate) {
+        let gate = gate.as_str();
+        self.deferred.get_or_create(&GateLabels { gate }).inc();
+    }
+
+    /// An operation has ended.
+    pub fn operated(&self, kind: &str, seconds: f64) {
+        let r#type = kind.to_owned();
+        let labels = OperationLabels { r#type };
+        self.operations.get_or_create(&labels).observe(seconds);
+    }
+
+    /// Members were enlisted for lost ones.
+    pub fn replaced(&self, members: usize) {
+        self.replacements.inc_by(members as u64);
     }
 
     /// How many KvClusters cannot be read.
@@ -303,6 +357,9 @@ mod tests {
         metrics.looked(Looked::Error, 0.5);
         metrics.failed("ApplyRefused");
         metrics.initialized();
+        metrics.deferred(Gate::CaughtUp);
+        metrics.operated("Scale", 12.5);
+        metrics.replaced(2);
         metrics.leads("kvorum-operator", true);
         let numbers = ClusterNumbers {
             voters: 3,

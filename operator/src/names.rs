@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kvorum_plan::{ClusterSize, MemberId};
+use kvorum_plan::MemberId;
 
 /// The one field manager of everything the operator writes.
 pub const FIELD_MANAGER: &str = "kvorum-operator";
@@ -31,6 +31,13 @@ pub const ZONES: &str = "kvorum.dev/zones";
 pub const STAGE: &str = "kvorum.dev/stage";
 /// On volumes: the store that was on it when the cluster was initialized.
 pub const STORE_UUID: &str = "kvorum.dev/store-uuid";
+
+/// On volumes: since when its member is not part of the cluster any more, in seconds since 1970.
+pub const RETIRED: &str = "kvorum.dev/retired-at";
+/// On StatefulSets: what of the user's spec the template was made from, as a digest.
+pub const ASKED: &str = "kvorum.dev/asked";
+/// On StatefulSets: the template that was applied, as a digest.
+pub const TEMPLATE: &str = "kvorum.dev/template";
 
 /// Clients.
 pub const CLIENT_PORT: i32 = 2379;
@@ -145,18 +152,21 @@ impl Names {
         }
     }
 
-    /// Every object a cluster of this size has, as kind and name, in the order of creation.
+    /// Every object a cluster of these members has, as kind and name, in the order of creation.
     #[must_use]
-    pub fn objects(&self, size: ClusterSize) -> Vec<(&'static str, String)> {
+    pub fn objects(
+        &self,
+        members: impl ExactSizeIterator<Item = MemberId>,
+    ) -> Vec<(&'static str, String)> {
         let mut objects = vec![
             ("ConfigMap", self.record()),
             ("Service", self.peers()),
             ("Service", self.cluster.clone()),
         ];
-        if size.members() > 1 {
+        if members.len() > 1 {
             objects.push(("PodDisruptionBudget", self.cluster.clone()));
         }
-        for id in size.first_ids() {
+        for id in members {
             objects.push(("PersistentVolumeClaim", self.volume(id)));
             objects.push(("StatefulSet", self.member(id)));
         }

@@ -3,7 +3,7 @@
 //! Caches are good enough for a cluster that lives. While one is being born, identity is decided, so its
 //! three records are read live: a cache that lags behind must not make us choose a second identity.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use futures::future::{join_all, try_join3};
@@ -12,8 +12,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod as KubePo
 use kube::api::ListParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
-use kvorum_api::{KvCluster, KvClusterStatus};
-use kvorum_plan::observed::{Member, Observed, StatusLatch, Volume, World};
+use kvorum_api::{KvCluster, KvClusterStatus, MemberStatus};
+use kvorum_plan::observed::{
+    Loss, Member, Observed, Set, StatusLatch, Suspicion, UnixSeconds, Volume, World,
+};
 use kvorum_plan::{ClusterId, MemberId, Zone};
 
 use crate::build;
@@ -54,7 +56,12 @@ pub async fn observe(
 ) -> Result<Sight, kube::Error> {
     let names = &valid.names;
     let cached_status = cluster.status.clone().unwrap_or_default();
-    let records = if cached_status.bootstrapped {
+    // A loss is proven by what is there, not by what was.
+    let suspicious = cached_status
+        .members
+        .iter()
+        .any(|member| member.loss.is_some());
+    let records = if cached_status.bootstrapped && !suspicious {
         Records::cached(caches, valid, cached_status)
     } else {
         Records::live(client, valid).await?
@@ -72,7 +79,11 @@ pub async fn observe(
         read.map_err(|problem| note(format!("ConfigMap {}", record.name_any()), problem))
             .ok()
     });
-    let (volumes, claim_uids) = volumes_of(&claims, &mut note);
+    // Who may not see nodes cannot say that one is gone.
+    let node_is_there = |node: &str| {
+        !caches.scope.sees_nodes() || caches.nodes.get(&ObjectRef::new(node)).is_some()
+    };
+    let (volumes, claim_uids) = volumes_of(&claims, node_is_there, &mut note);
     let latch = status_latch(&status, &mut note);
     let expected = volumes
         .values()
@@ -80,7 +91,15 @@ pub async fn observe(
         .next()
         .or(latch.cluster_id);
     let (members, doors) = members(caches, valid, expected).await;
-    let foreign = foreign::find(client, caches, valid, &claims).await?;
+    let known: BTreeSet<MemberId> = if volumes.is_empty() {
+        valid.spec.size.first_ids().collect()
+    } else {
+        let kept = volumes
+            .iter()
+            .filter(|(_, volume)| volume.retired.is_none());
+        kept.map(|(id, _)| *id).collect()
+    };
+    let foreign = foreign::find(client, caches, valid, &claims, &known).await?;
     let world = surroundings(caches, valid, &status);
     Ok(Sight {
         observed: Observed {
@@ -122,6 +141,7 @@ fn surroundings(caches: &Caches, valid: &ValidCluster, status: &KvClusterStatus)
 /// The volumes that can be read, and the UIDs of all claims, by member.
 fn volumes_of(
     claims: &[PersistentVolumeClaim],
+    node_is_there: impl Fn(&str) -> bool,
     note: &mut impl FnMut(String, String),
 ) -> (BTreeMap<MemberId, Volume>, HashMap<MemberId, String>) {
     let mut volumes = BTreeMap::new();
@@ -131,7 +151,7 @@ fn volumes_of(
             continue;
         };
         claim_uids.insert(id, claim.uid().unwrap_or_default());
-        match build::read_volume(claim, id) {
+        match build::read_volume(claim, id, &node_is_there) {
             Ok(volume) => drop(volumes.insert(id, volume)),
             Err(problem) => note(
                 format!("PersistentVolumeClaim {}", claim.name_any()),
@@ -212,7 +232,21 @@ fn status_latch(status: &KvClusterStatus, note: &mut impl FnMut(String, String))
         cluster_id,
         bootstrapped: status.bootstrapped,
         zones: status.planned_zones.iter().map(Zone::new).collect(),
+        suspicions: status.members.iter().filter_map(suspicion).collect(),
+        replacements: status
+            .replacements
+            .iter()
+            .copied()
+            .map(UnixSeconds)
+            .collect(),
     }
+}
+
+fn suspicion(member: &MemberStatus) -> Option<(MemberId, Suspicion)> {
+    let id = u64::try_from(member.id).ok()?;
+    let loss = Loss::parse(member.loss.as_deref()?)?;
+    let since = UnixSeconds(member.loss_since?);
+    Some((MemberId(id), Suspicion { loss, since }))
 }
 
 /// Every member's pod and, asked side by side, its own word.
@@ -222,7 +256,19 @@ async fn members(
     expected: Option<ClusterId>,
 ) -> (BTreeMap<MemberId, Member>, BTreeMap<MemberId, Door>) {
     let pods = caches.pods.state_filter(|pod| belongs(pod, valid));
-    let mut members = BTreeMap::new();
+    let sets = caches.statefulsets.state_filter(|set| belongs(set, valid));
+    let mut members: BTreeMap<MemberId, Member> = BTreeMap::new();
+    for set in &sets {
+        if let Some(id) = member_of(set.labels()) {
+            let running = set.spec.replicas.is_none_or(|replicas| replicas > 0);
+            let seen = set
+                .status
+                .as_ref()
+                .and_then(|status| status.observed_generation);
+            let unsettled = seen < set.metadata.generation;
+            members.entry(id).or_default().set = Some(Set { running, unsettled });
+        }
+    }
     let mut doors = BTreeMap::new();
     for pod in &pods {
         let Some(id) = member_of(pod.labels()) else {
@@ -245,13 +291,7 @@ async fn members(
             node.as_deref(),
             &valid.spec.topology_key,
         );
-        members.insert(
-            id,
-            Member {
-                pod: Some(seen),
-                report: None,
-            },
-        );
+        members.entry(id).or_default().pod = Some(seen);
     }
     if let Some(expected) = expected {
         let asked = doors

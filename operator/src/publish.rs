@@ -1,7 +1,8 @@
 //! Stage 6: says what was found: the status if it has changed, events for what happened, metrics.
 
-use kvorum_api::KvClusterStatus;
+use kvorum_api::{KvClusterStatus, OperationStatus};
 use kvorum_plan::observed::Stage;
+use kvorum_plan::operation::OperationKind;
 
 use crate::act::{Act, ActError};
 use crate::events::{Note, Severity};
@@ -78,6 +79,7 @@ pub fn notes(old: &KvClusterStatus, new: &KvClusterStatus, reserved: Option<Stag
             "Every member serves clients".to_owned(),
         ));
     }
+    notes.extend(operations(old.operation.as_ref(), new.operation.as_ref()));
     if get(&new.conditions, "PlacementSatisfied").is_some_and(|now| now.reason == "ZoneMismatch")
         && get(&old.conditions, "PlacementSatisfied")
             .is_none_or(|then| then.reason != "ZoneMismatch")
@@ -89,6 +91,52 @@ pub fn notes(old: &KvClusterStatus, new: &KvClusterStatus, reserved: Option<Stag
             reason: "ZoneMismatch".to_owned(),
             text: message.unwrap_or_default(),
         });
+    }
+    notes
+}
+
+/// What began, what waits, what ended.
+fn operations(old: Option<&OperationStatus>, new: Option<&OperationStatus>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let changed = old.map(|old| &old.type_) != new.map(|new| &new.type_);
+    let action = |operation: &OperationStatus| -> &'static str {
+        let known = OperationKind::ALL.into_iter().map(OperationKind::as_str);
+        let mut known = known.filter(|kind| *kind == operation.type_);
+        known.next().unwrap_or("Operate")
+    };
+    let who = |operation: &OperationStatus| {
+        let member = operation.member.as_ref();
+        member
+            .map(|member| format!(" ({member})"))
+            .unwrap_or_default()
+    };
+    if let Some(old) = old.filter(|_| changed) {
+        let text = format!("{} has ended", old.type_);
+        notes.push(Note::normal(
+            action(old),
+            &format!("{}Ended", old.type_),
+            text,
+        ));
+    }
+    let Some(new) = new else {
+        return notes;
+    };
+    if changed {
+        let text = format!("{}{} has begun", new.type_, who(new));
+        notes.push(Note::normal(
+            action(new),
+            &format!("{}Began", new.type_),
+            text,
+        ));
+    }
+    let gate_before = old.filter(|_| !changed).and_then(|old| old.gate.as_ref());
+    if let Some(gate) = new.gate.as_ref().filter(|gate| Some(*gate) != gate_before) {
+        let text = new.waiting_for.clone().unwrap_or_default();
+        notes.push(Note::normal(
+            action(new),
+            &format!("WaitingFor{gate}"),
+            text,
+        ));
     }
     notes
 }

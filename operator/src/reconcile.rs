@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use kube::runtime::controller::Action;
 use kube::{Client, Resource, ResourceExt};
-use kvorum_api::KvCluster;
+use kvorum_api::{KvCluster, KvClusterStatus, OperationStatus};
 use kvorum_plan::observed::UnixSeconds;
 use kvorum_plan::steps::Recheck;
 use kvorum_plan::{ClusterId, Plan, Step};
@@ -151,6 +151,7 @@ async fn look_at(
     };
     let outcome = act.run(&plan).await;
     log(valid, &plan, &outcome, context);
+    count(&plan, &outcome, context);
     let status = status::status(&Look {
         cluster: valid,
         previous: &sight.status,
@@ -160,6 +161,14 @@ async fn look_at(
         now,
     });
     if publish::write(&act, &status).await? {
+        if let Some(ended) = ended(&sight.status, &status) {
+            let seconds = now.saturating_sub(ended.since);
+            #[allow(
+                clippy::cast_precision_loss,
+                reason = "seconds of an operation are few"
+            )]
+            context.metrics.operated(&ended.type_, seconds as f64);
+        }
         let about = cluster.object_ref(&());
         for note in publish::notes(&sight.status, &status, outcome.reserved) {
             context.events.publish(&about, &note).await;
@@ -235,6 +244,28 @@ fn log(valid: &ValidCluster, plan: &Plan, outcome: &Outcome, context: &Context) 
             "A step failed"
         );
     }
+}
+
+/// Counts what waits and what was replaced.
+fn count(plan: &Plan, outcome: &Outcome, context: &Context) {
+    let gated = plan
+        .operation
+        .as_ref()
+        .and_then(|operation| operation.gate.as_ref());
+    if let Some(gated) = gated {
+        context.metrics.deferred(gated.gate);
+    }
+    context.metrics.replaced(outcome.replacements);
+}
+
+/// The operation that was under way and is not any more.
+fn ended<'a>(old: &'a KvClusterStatus, new: &KvClusterStatus) -> Option<&'a OperationStatus> {
+    let old = old.operation.as_ref()?;
+    let goes_on = new
+        .operation
+        .as_ref()
+        .is_some_and(|new| new.type_ == old.type_);
+    (!goes_on).then_some(old)
 }
 
 /// A spec that the definition should have refused: said, and waited for.

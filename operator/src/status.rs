@@ -2,15 +2,19 @@
 
 mod conditions;
 
-use kvorum_api::{KvClusterStatus, MemberRole, MemberStatus, Summary, ZoneStatus};
+use kvorum_api::{
+    KvClusterStatus, MemberRole, MemberStatus, OperationStatus, RetiredStatus, Summary, ZoneStatus,
+};
 use kvorum_plan::assess::{MemberHealth, Role};
-use kvorum_plan::observed::{Observed, Reservation, Stage};
+use kvorum_plan::limits::{REPLACEMENT_WINDOW_SECONDS, REPLACEMENTS_KEPT};
+use kvorum_plan::observed::{Observed, Stage};
 use kvorum_plan::steps::Phase;
-use kvorum_plan::{Assessment, Plan};
+use kvorum_plan::{Assessment, MemberId, Plan};
 
 pub use conditions::{Conditions, get, is_true};
 
 use crate::act::Outcome;
+use crate::limits::RETIRED_SHOWN_MAX;
 use crate::validate::ValidCluster;
 
 /// One look, with what came of it.
@@ -40,8 +44,8 @@ pub fn status(look: &Look<'_>) -> KvClusterStatus {
     let mut status = identity(look);
     status.observed_generation = look.cluster.generation;
     status.conditions = conditions::all(look, assessment.as_ref());
-    if let (Some(assessment), Some(reservation)) = (&assessment, &look.plan.reservation) {
-        describe(&mut status, look, assessment, reservation);
+    if let Some(assessment) = &assessment {
+        describe(&mut status, look, assessment);
     }
     status
 }
@@ -55,6 +59,7 @@ fn identity(look: &Look<'_>) -> KvClusterStatus {
         bootstrapped: previous.bootstrapped,
         membership_log_id: previous.membership_log_id.clone(),
         version: previous.version.clone(),
+        replacements: replacements(look),
         selector: Some(format!(
             "{}={}",
             crate::names::CLUSTER_LABEL,
@@ -73,15 +78,11 @@ fn identity(look: &Look<'_>) -> KvClusterStatus {
     status
 }
 
-fn describe(
-    status: &mut KvClusterStatus,
-    look: &Look<'_>,
-    assessment: &Assessment,
-    reservation: &Reservation,
-) {
+fn describe(status: &mut KvClusterStatus, look: &Look<'_>, assessment: &Assessment) {
     let names = &look.cluster.names;
     let tolerance = &assessment.tolerance;
     let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    let suspicion = |id: MemberId| look.plan.suspicions.get(&id);
     let in_cluster = assessment.membership_log.is_some();
     status.voters = if in_cluster {
         number(tolerance.voters)
@@ -114,13 +115,16 @@ fn describe(
             store_uuid: member.store_uuid.clone(),
             pvc: names.volume(member.id),
             problem: member.problem.as_deref().map(|problem| cut(problem, 1024)),
+            loss: suspicion(member.id).map(|is| is.loss.as_str().to_owned()),
+            loss_since: suspicion(member.id).map(|is| is.since.0),
         })
         .collect();
-    status.endpoints = reservation
-        .size
-        .first_ids()
-        .map(|id| names.client_url(id))
+    let in_service = assessment.members.iter().filter(|member| member.votes);
+    status.endpoints = in_service
+        .map(|member| names.client_url(member.id))
         .collect();
+    status.operation = operation(look);
+    status.retired = retired(look);
     if let Some((term, index)) = assessment.membership_log {
         status.membership_log_id = Some(format!("{term}-{index}"));
     }
@@ -131,6 +135,49 @@ fn describe(
     if let Some(oldest) = versions.min_by_key(|version| numbers_in(version)) {
         status.version = Some(oldest.clone());
     }
+}
+
+/// What is under way, with the time at which it began.
+fn operation(look: &Look<'_>) -> Option<OperationStatus> {
+    let now = look.plan.operation.as_ref()?;
+    let type_ = now.kind.as_str();
+    let before = look.previous.operation.as_ref();
+    let same = before.filter(|before| before.type_ == type_);
+    let gate = now.gate.as_ref();
+    Some(OperationStatus {
+        type_: type_.to_owned(),
+        member: now.member.map(|id| look.cluster.names.member(id)),
+        gate: gate.map(|gated| gated.gate.as_str().to_owned()),
+        waiting_for: gate.map(|gated| {
+            let text = format!("gate {}: {}", gated.gate.as_str(), gated.message);
+            cut(&text, 1024)
+        }),
+        since: same.map_or(look.now, |same| same.since),
+    })
+}
+
+fn retired(look: &Look<'_>) -> Vec<RetiredStatus> {
+    let keep = look.cluster.spec.keep_replaced_seconds;
+    let volumes = look.observed.volumes.iter();
+    let retired = volumes.filter_map(|(id, volume)| Some((*id, volume.retired?)));
+    retired
+        .map(|(id, since)| RetiredStatus {
+            id: i64::try_from(id.0).unwrap_or(i64::MAX),
+            pvc: look.cluster.names.volume(id),
+            delete_after: since.0.saturating_add(keep),
+        })
+        .take(RETIRED_SHOWN_MAX)
+        .collect()
+}
+
+/// Those of the last day, with those of this look.
+fn replacements(look: &Look<'_>) -> Vec<i64> {
+    let recent = |at: &i64| look.now - at < REPLACEMENT_WINDOW_SECONDS;
+    let before = look.previous.replacements.iter().copied().filter(recent);
+    let new = std::iter::repeat_n(look.now, look.outcome.replacements);
+    let mut all: Vec<i64> = before.chain(new).collect();
+    let surplus = all.len().saturating_sub(REPLACEMENTS_KEPT);
+    all.split_off(surplus)
 }
 
 fn leader(assessment: &Assessment) -> Option<String> {

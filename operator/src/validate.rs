@@ -6,10 +6,16 @@
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
-use kvorum_api::{AutoCompactionMode, Config, KvCluster, NodeSpread, Placement, ZoneSpread};
+use kvorum_api::{
+    ApplyOperatorChanges, AutoCompactionMode, Config, KvCluster, NodeSpread, Placement,
+};
+use kvorum_plan::ClusterSize;
 use kvorum_plan::observed::UnixSeconds;
-use kvorum_plan::spec::{Spec, ZoneChoice};
-use kvorum_plan::{ClusterSize, Zone};
+use kvorum_plan::spec::Spec;
+
+mod wish;
+
+pub use wish::digest;
 
 use crate::names::Names;
 use crate::quantity;
@@ -33,6 +39,10 @@ pub struct ValidCluster {
     pub deleting: bool,
     /// What decisions depend on.
     pub spec: Spec,
+    /// What of the user's spec pods are made from, as a digest.
+    pub asked: String,
+    /// What only a new operator would change reaches pods at once.
+    pub operator_changes_at_once: bool,
     /// What pods look like.
     pub pod: PodSpecification,
     /// How big volumes are.
@@ -95,22 +105,10 @@ pub fn validate(cluster: &KvCluster, default_image: &str) -> Result<ValidCluster
                 .map_or(0, |time| time.0.as_second()),
         ),
         deleting: cluster.metadata.deletion_timestamp.is_some(),
-        spec: Spec {
-            size,
-            zones: if spec.placement.zones.is_empty() {
-                ZoneChoice::Discover
-            } else {
-                ZoneChoice::Listed(spec.placement.zones.iter().map(Zone::new).collect())
-            },
-            zone_spread: match spec.placement.zone_spread {
-                ZoneSpread::Required => kvorum_plan::spec::ZoneSpread::Required,
-                ZoneSpread::Preferred => kvorum_plan::spec::ZoneSpread::Preferred,
-                ZoneSpread::Disabled => kvorum_plan::spec::ZoneSpread::Disabled,
-            },
-            topology_key: spec.placement.topology_key.clone(),
-            storage_class: spec.storage.class_name.clone(),
-            paused: spec.paused,
-        },
+        spec: wish::read(spec, size)?,
+        asked: wish::asked(spec),
+        operator_changes_at_once: spec.updates.apply_operator_changes
+            == ApplyOperatorChanges::Immediate,
         pod: pod(cluster, default_image)?,
         storage_size: spec.storage.size.clone(),
     })

@@ -3,7 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, Image, KvClusterStatus, Placement, Resources, Storage};
+use crate::{Config, Image, KvClusterStatus, Placement, Replacement, Resources, Storage, Updates};
 
 /// A replicated key-value cluster that speaks the etcd v3 API: how many members it has, and which zones
 /// they are spread over.
@@ -36,7 +36,11 @@ use crate::{Config, Image, KvClusterStatus, Placement, Resources, Storage};
     printcolumn(name = "Ready", type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
         description = "Every member serves and the newest spec is applied"),
+    printcolumn(name = "Operation", type_ = "string", json_path = ".status.operation.type",
+        description = "What is under way"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Waiting-For", type_ = "string", json_path = ".status.operation.waitingFor", priority = "1",
+        description = "The gate that is closed, and why"),
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version", priority = "1",
         description = "The oldest version that a member runs"),
     printcolumn(name = "ClusterID", type_ = "string", json_path = ".status.clusterID", priority = "1"),
@@ -54,22 +58,19 @@ use crate::{Config, Image, KvClusterStatus, Placement, Resources, Storage};
         .field_path(".placement.zoneSpread"),
 )]
 pub struct KvClusterSpec {
-    /// How many members: 1, 3, 5, 7 or 9. n members survive the loss of (n-1)/2. Changing the number of a
-    /// cluster that exists is not possible yet.
+    /// How many members: 1, 3, 5, 7 or 9. n members survive the loss of (n-1)/2. May be changed at any time:
+    /// new members catch up without a vote, then one change makes the new, odd set of voters.
     #[serde(default = "default_members")]
     #[x_kube(
         validation = Rule::new("self >= 1").message("must be at least 1: use 1, 3, 5, 7 or 9"),
         validation = Rule::new("self <= 9")
             .message("must be at most 9: every write goes to every member; use 9, or more clusters"),
         validation = Rule::new("self < 1 || self > 9 || self % 2 == 1").message(Message::Expression(EVEN.to_owned())),
-        validation = Rule::new("self == oldSelf || self < 1 || self > 9 || self % 2 == 0")
-            .message("must not change yet: growing and shrinking a cluster comes with a later version; create another KvCluster of the size you want")
-            .reason(Reason::FieldValueForbidden),
     )]
     pub members: i32,
 
-    /// The version of kvorum-node to run; without it, the operator's own. Members that run already take a
-    /// new version when their pod is next deleted.
+    /// The version of kvorum-node to run; without it, the operator's own. A new version is rolled out one
+    /// member at a time, see updates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 128),
@@ -81,7 +82,7 @@ pub struct KvClusterSpec {
     #[serde(default)]
     pub image: Image,
 
-    /// Where members may live. The operator gives each member a zone when the cluster is created, for life.
+    /// Where members may live. The operator gives each member a zone when it is created, for life.
     #[serde(default)]
     pub placement: Placement,
 
@@ -94,10 +95,17 @@ pub struct KvClusterSpec {
     #[serde(default)]
     pub resources: Resources,
 
-    /// Settings of kvorum-node, with etcd's meaning. Members that run already take a change when their pod
-    /// is next deleted.
+    /// Settings of kvorum-node, with etcd's meaning. A change is rolled out one member at a time.
     #[serde(default)]
     pub config: Config,
+
+    /// How pods get a new template.
+    #[serde(default)]
+    pub updates: Updates,
+
+    /// When a member is given up and another takes its place.
+    #[serde(default)]
+    pub replacement: Replacement,
 
     /// Hands off: the operator changes nothing and only keeps the status up to date.
     #[serde(default)]
@@ -107,6 +115,17 @@ pub struct KvClusterSpec {
     /// installed. The deletion of its whole namespace is not held up by it.
     #[serde(default = "protected")]
     pub deletion_protection: bool,
+
+    /// No pods: the cluster sleeps, its size and its data are remembered. Set to false to wake it.
+    #[serde(default)]
+    pub hibernated: bool,
+
+    /// IDs of members that shall have no pod, for work on their node or disk; at most as many as quorum
+    /// allows are stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 9), inner(range(min = 1)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub fenced_members: Vec<i64>,
 
     /// Merged into the pod template of every member (`metadata` labels and annotations, `spec`). Lists of
     /// things that have a name are merged by name; what the operator sets itself wins.
@@ -146,8 +165,12 @@ impl Default for KvClusterSpec {
             storage: Storage::default(),
             resources: Resources::default(),
             config: Config::default(),
+            updates: Updates::default(),
+            replacement: Replacement::default(),
             paused: false,
             deletion_protection: protected(),
+            hibernated: false,
+            fenced_members: Vec::new(),
             pod_overlay: None,
         }
     }

@@ -5,8 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Settings of kvorum-node, with etcd's meaning. Members that run already take a change when their pod is
-/// next deleted.
+/// Settings of kvorum-node, with etcd's meaning. A change is rolled out one member at a time.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -20,15 +20,19 @@ mod polish;
 pub mod rules;
 mod status;
 mod storage;
+mod upkeep;
 
 pub use chart::cluster_chart_schema;
 pub use cluster::{KvCluster, KvClusterSpec};
 pub use config::{AutoCompaction, AutoCompactionMode, Config};
 pub use crd::{chart_crd_template, crd, crd_yaml};
-pub use placement::{NodeSpread, Placement, ZoneSpread};
+pub use placement::{NodeSpread, Placement, Rebalance, ZoneOutage, ZoneSpread};
 pub use pod::{Image, PullPolicy, Resources, SecretName};
-pub use status::{KvClusterStatus, MemberRole, MemberStatus, Summary, ZoneStatus};
+pub use status::{
+    KvClusterStatus, MemberRole, MemberStatus, OperationStatus, RetiredStatus, Summary, ZoneStatus,
+};
 pub use storage::Storage;
+pub use upkeep::{ApplyOperatorChanges, Replacement, ReplacementPolicy, UpdateStrategy, Updates};
 
 /// The API group.
 pub const GROUP: &str = "kvorum.dev";

@@ -7,7 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where members may live. The operator gives each member a zone when the cluster is created, for life.
+/// Where members may live. The operator gives each member a zone when it is created, for life.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -17,10 +17,14 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("self.zoneSpread != 'Disabled' || !has(self.zones) || self.zones.size() == 0")
         .message("zones must be empty with zoneSpread Disabled: zones play no part then")
         .field_path(".zones"),
-    validation = Rule::new("has(self.zones) == has(oldSelf.zones)")
-        .message("zones must not be added or removed yet: moving members between zones comes with a later version")
-        .reason(Reason::FieldValueForbidden)
-        .field_path(".zones"),
+    validation = Rule::new("!has(self.drainZones) || !has(self.zones) || self.zones.size() == 0 || self.drainZones.all(zone, zone in self.zones)")
+        .message("drainZones must be among zones: a zone that is not listed holds no members anyway")
+        .field_path(".drainZones"),
+    validation = Rule::new("self.zoneSpread != 'Required' || !has(self.drainZones) || !has(self.zones) || self.zones.size() == 0 || self.zones.filter(zone, !(zone in self.drainZones)).size() >= 3")
+        .message("zoneSpread Required needs three zones that are not drained: list more zones, or use Preferred")
+        .field_path(".drainZones"),
+    validation = Rule::new("self.zoneSpread != 'Disabled' || ((!has(self.drainZones) || self.drainZones.size() == 0) && (!has(self.leaderZones) || self.leaderZones.size() == 0))")
+        .message("drainZones and leaderZones must be empty with zoneSpread Disabled: zones play no part then"),
 )]
 pub struct Placement {
     /// The node label that names a zone.
@@ -31,8 +35,8 @@ pub struct Placement {
         .reason(Reason::FieldValueForbidden))]
     pub topology_key: String,
 
-    /// The zones to use: values of the topology key. Empty: every zone that has a schedulable node when the
-    /// cluster is created.
+    /// The zones to use: values of the topology key. Empty: every zone that has a schedulable node. A zone
+    /// that is taken off the list is left by its members; one that is added takes new members.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
@@ -41,13 +45,30 @@ pub struct Placement {
             regex(pattern = r"^[0-9A-Za-z]([0-9A-Za-z_.-]*[0-9A-Za-z])?$")
         )
     )]
-    #[x_kube(
-        merge_strategy = ListMerge::Set,
-        validation = Rule::new("self.size() == oldSelf.size() && self.all(zone, zone in oldSelf)")
-            .message("must not change yet: moving members between zones comes with a later version")
-            .reason(Reason::FieldValueForbidden),
-    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
     pub zones: Vec<String>,
+
+    /// Zones that members shall leave: each of them moves to another zone, one learner for each, then one
+    /// change of voters. Refused where a zone would get a quorum by it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub drain_zones: Vec<String>,
+
+    /// Where the leader should be, best first. It is moved there while every member is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub leader_zones: Vec<String>,
+
+    /// Wait: members of a zone that stays away keep their votes. Relocate: after
+    /// replacement.unreachableAfter, they move to other zones, where three are left and none gets a quorum.
+    #[serde(default)]
+    pub zone_outage: ZoneOutage,
+
+    /// Auto: members also move just to be spread evenly, such as into a new zone. Manual: they stay.
+    #[serde(default)]
+    pub rebalance: Rebalance,
 
     /// Required: do not create the cluster without three zones. Preferred: spread over the zones there are.
     /// Disabled: zones play no part.
@@ -105,6 +126,26 @@ pub enum NodeSpread {
     Preferred,
 }
 
+/// What to do when a whole zone stays away.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ZoneOutage {
+    /// Wait for it.
+    #[default]
+    Wait,
+    /// Give its members to other zones.
+    Relocate,
+}
+
+/// Whether members move just to be spread evenly.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rebalance {
+    /// They stay.
+    #[default]
+    Manual,
+    /// They move.
+    Auto,
+}
+
 fn default_topology_key() -> String {
     "topology.kubernetes.io/zone".to_owned()
 }
@@ -114,6 +155,10 @@ impl Default for Placement {
         Self {
             topology_key: default_topology_key(),
             zones: Vec::new(),
+            drain_zones: Vec::new(),
+            leader_zones: Vec::new(),
+            zone_outage: ZoneOutage::default(),
+            rebalance: Rebalance::default(),
             zone_spread: ZoneSpread::default(),
             node_spread: NodeSpread::default(),
             node_selector: BTreeMap::new(),

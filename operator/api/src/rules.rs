@@ -207,19 +207,13 @@ fn check_text(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Prob
 }
 
 fn check_number(schema: &Value, value: &Value, path: &str, problems: &mut Vec<Problem>) {
-    let Some(number) = value.as_i64() else { return };
-    if let Some(least) = schema
-        .get("minimum")
-        .and_then(Value::as_i64)
-        .filter(|least| number < *least)
-    {
+    // Bounds are floating-point numbers in the API's own types, whatever is written in the file.
+    let limit = |name| schema.get(name).and_then(Value::as_f64);
+    let Some(number) = value.as_f64() else { return };
+    if let Some(least) = limit("minimum").filter(|least| number < *least) {
         problems.push(problem(path, format!("must be at least {least}")));
     }
-    if let Some(most) = schema
-        .get("maximum")
-        .and_then(Value::as_i64)
-        .filter(|most| number > *most)
-    {
+    if let Some(most) = limit("maximum").filter(|most| number > *most) {
         problems.push(problem(path, format!("must be at most {most}")));
     }
 }

@@ -75,6 +75,22 @@ pub struct KvClusterStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".to_owned()]))]
     pub members: Vec<MemberStatus>,
 
+    /// What is under way, if anything: never two things at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationStatus>,
+
+    /// Members that left the cluster and whose volume is still kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".to_owned()]))]
+    pub retired: Vec<RetiredStatus>,
+
+    /// When members were replaced lately: seconds since 1970.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub replacements: Vec<i64>,
+
     /// The members' own addresses: the recommended way in, as a client that knows them all finds another
     /// member at once when one is lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -165,6 +181,50 @@ pub struct MemberStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub problem: Option<String>,
+    /// What makes it look lost: VolumeGone, VolumeGoing, VolumeBroken, StoreGone, NodeGone, Unreachable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub loss: Option<String>,
+    /// Since when, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_since: Option<i64>,
+}
+
+/// What is under way.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationStatus {
+    /// Replace, Scale, Drain, Rebalance, Rollout, MoveLeader, Hibernate or Fence.
+    #[serde(rename = "type")]
+    #[schemars(length(max = 32))]
+    pub type_: String,
+    /// Whom it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub member: Option<String>,
+    /// The gate that is closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub gate: Option<String>,
+    /// The gate and why it is closed, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub waiting_for: Option<String>,
+    /// Since when it is under way: seconds since 1970.
+    pub since: i64,
+}
+
+/// A member that left the cluster and whose volume is still kept.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RetiredStatus {
+    /// Never used again.
+    pub id: i64,
+    /// Its PersistentVolumeClaim.
+    #[schemars(length(max = 63))]
+    pub pvc: String,
+    /// When the volume is deleted: seconds since 1970.
+    pub delete_after: i64,
 }
 
 /// What a member does in its cluster.

@@ -36,6 +36,15 @@ pub struct Storage {
         .message("must not change yet: moving data to other volumes comes with a later version")
         .reason(Reason::FieldValueForbidden))]
     pub class_name: Option<String>,
+
+    /// For how long the volume of a member that left the cluster is kept, such as 72h. 0s: not at all.
+    #[serde(default = "default_keep_replaced_for")]
+    #[schemars(length(max = 10), regex(pattern = r"^(0|[1-9][0-9]{0,6})(s|m|h)$"))]
+    pub keep_replaced_for: String,
+}
+
+fn default_keep_replaced_for() -> String {
+    "72h".to_owned()
 }
 
 fn default_size() -> Quantity {
@@ -47,6 +56,7 @@ impl Default for Storage {
         Self {
             size: default_size(),
             class_name: None,
+            keep_replaced_for: default_keep_replaced_for(),
         }
     }
 }

@@ -98,15 +98,11 @@ fn other_sizes_are_told_what_to_use() {
 }
 
 #[test]
-fn a_change_of_members_is_refused_until_scaling_is_there() {
-    assert_one(
-        &changed(json!({ "members": 3 }), json!({ "members": 5 })),
-        "must not change yet: growing and shrinking",
-    );
-    assert_eq!(
-        changed(json!({ "members": 5 }), json!({ "members": 5 })),
-        [""; 0]
-    );
+fn members_may_change_to_any_odd_number() {
+    for members in [1, 5, 7, 9] {
+        let to = json!({ "members": members });
+        assert_eq!(changed(json!({ "members": 3 }), to), [""; 0], "{members}");
+    }
 }
 
 #[test]
@@ -130,29 +126,16 @@ fn required_zones_must_be_possible() {
 }
 
 #[test]
-fn placement_that_moves_members_is_refused() {
+fn placement_that_cannot_be_reached_is_refused() {
     let placed = |placement: Value| json!({ "placement": placement });
     assert_one(
         &changed(json!({}), placed(json!({ "topologyKey": "rack" }))),
         "spec.placement.topologyKey: must not change",
     );
     let abc = placed(json!({ "zones": ["a", "b", "c"] }));
-    assert_one(
-        &changed(json!({}), abc.clone()),
-        "must not be added or removed yet",
-    );
-    assert_one(
-        &changed(abc.clone(), json!({})),
-        "must not be added or removed yet",
-    );
-    assert_one(
-        &changed(abc.clone(), placed(json!({ "zones": ["a", "b", "d"] }))),
-        "must not change yet: moving members",
-    );
-    assert_eq!(
-        changed(abc, placed(json!({ "zones": ["c", "b", "a"] }))),
-        [""; 0]
-    );
+    for other in [json!({}), placed(json!({ "zones": ["a", "b", "d"] }))] {
+        assert_eq!(changed(abc.clone(), other), [""; 0]);
+    }
     assert_one(
         &changed(json!({}), placed(json!({ "zoneSpread": "Disabled" }))),
         "must not change to or from Disabled",
@@ -262,14 +245,52 @@ fn the_status_latches_hold_even_against_the_operator() {
 }
 
 #[test]
-fn fields_that_are_not_there_yet_are_named() {
+fn zones_are_drained_as_far_as_the_rest_allows() {
+    let drained = |drain: Value, spread: &str| json!({ "placement": { "zones": ["a", "b", "c", "d"], "drainZones": drain, "zoneSpread": spread } });
+    assert_eq!(created(drained(json!(["a"]), "Required")), [""; 0]);
+    assert_eq!(created(drained(json!(["a", "b"]), "Preferred")), [""; 0]);
     assert_one(
-        &created(json!({ "hibernated": true })),
-        "spec.hibernated: is no known field",
+        &created(drained(json!(["a", "b"]), "Required")),
+        "needs three zones that are not drained",
     );
     assert_one(
-        &created(json!({ "placement": { "drainZones": ["a"] } })),
-        "spec.placement.drainZones: is no known field",
+        &created(drained(json!(["x"]), "Preferred")),
+        "must be among zones",
+    );
+    assert_one(
+        &created(json!({ "placement": { "zoneSpread": "Disabled", "leaderZones": ["a"] } })),
+        "must be empty with zoneSpread Disabled",
+    );
+    let discovered = json!({ "placement": { "drainZones": ["a"] } });
+    assert_eq!(created(discovered), [""; 0]);
+}
+
+#[test]
+fn spans_and_bounds_of_replacement_make_sense() {
+    let replaced = |field: &str, value: Value| json!({ "replacement": { field: value } });
+    assert_eq!(created(replaced("unreachableAfter", json!("90s"))), [""; 0]);
+    for span in ["0m", "5", "1d", "-3m"] {
+        let problems = created(replaced("unreachableAfter", json!(span)));
+        assert_one(&problems, "spec.replacement.unreachableAfter");
+    }
+    assert_one(
+        &created(replaced("maxPerDay", json!(33))),
+        "spec.replacement.maxPerDay",
+    );
+    let kept = |span: &str| json!({ "storage": { "keepReplacedFor": span } });
+    assert_eq!(created(kept("0s")), [""; 0]);
+    assert_one(&created(kept("forever")), "spec.storage.keepReplacedFor");
+    assert_one(
+        &created(json!({ "fencedMembers": [0] })),
+        "spec.fencedMembers",
+    );
+}
+
+#[test]
+fn fields_that_are_not_there_yet_are_named() {
+    assert_one(
+        &created(json!({ "backup": {} })),
+        "spec.backup: is no known field",
     );
     assert_one(
         &created(json!({ "members": "three" })),

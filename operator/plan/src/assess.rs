@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::observed::{Life, Observed, Reservation};
+use crate::observed::{Life, Membership, Observed, Reservation, Stage};
+use crate::placement::Assigned;
 use crate::quorum::quorum;
 use crate::tolerance::{Tolerance, Voter};
 use crate::{MemberId, Zone};
@@ -35,6 +36,8 @@ pub struct MemberHealth {
     pub node: Option<String>,
     /// What it does.
     pub role: Role,
+    /// It has a vote, or may have one for all that is known.
+    pub votes: bool,
     /// It answers, sees a leader and is caught up.
     pub live: bool,
     /// Live, and Kubernetes sends it clients.
@@ -69,31 +72,14 @@ impl Assessment {
             .values()
             .filter_map(|member| member.report.as_ref())
             .filter(|report| report.initialized)
-            .max_by_key(|report| report.membership_log);
-        let voters: Vec<MemberId> = newest.map_or_else(
-            || reservation.size.first_ids().collect(),
-            |report| report.voters.clone(),
-        );
+            .max_by_key(|report| (report.membership.log, report.life == Life::Leader))
+            .map(|report| &report.membership);
         let leader = leader(observed);
-        let members: Vec<MemberHealth> = reservation
-            .members()
+        let members: Vec<MemberHealth> = roll(observed, reservation, newest)
             .into_iter()
-            .map(|assigned| {
-                let zone = assigned.zone;
-                health(
-                    observed,
-                    assigned.id,
-                    zone,
-                    leader,
-                    newest.is_some(),
-                    &voters,
-                )
-            })
+            .map(|assigned| health(observed, assigned, leader, newest))
             .collect();
-        let voting: Vec<&MemberHealth> = members
-            .iter()
-            .filter(|member| voters.contains(&member.id))
-            .collect();
+        let voting: Vec<&MemberHealth> = members.iter().filter(|member| member.votes).collect();
         let tolerance = Tolerance::of(
             &voting
                 .iter()
@@ -111,7 +97,7 @@ impl Assessment {
                     .as_ref()
                     .is_some_and(|report| report.confirmed)
             }),
-            membership_log: newest.map(|report| report.membership_log),
+            membership_log: newest.map(|membership| membership.log),
             members,
             leader,
             tolerance,
@@ -136,28 +122,58 @@ fn leader(observed: &Observed) -> Option<MemberId> {
         .map(|(_, leader)| leader)
 }
 
+/// Everyone who has a seat or a volume, but those that are on their way out; the reserved ones at birth.
+fn roll(
+    observed: &Observed,
+    reservation: &Reservation,
+    newest: Option<&Membership>,
+) -> Vec<Assigned> {
+    let removed = |id: &MemberId| newest.is_some_and(|is| is.removed.contains(id));
+    let mut roll: BTreeMap<MemberId, Option<Zone>> = BTreeMap::new();
+    let born = observed
+        .volumes
+        .values()
+        .any(|volume| volume.stage == Stage::Bootstrapped);
+    if newest.is_none() && !born {
+        let members = reservation.members().into_iter();
+        roll.extend(members.map(|member| (member.id, member.zone)));
+    }
+    for (id, seat) in newest.into_iter().flat_map(|is| &is.seats) {
+        roll.insert(*id, seat.zone.clone());
+    }
+    for (id, volume) in &observed.volumes {
+        if volume.retired.is_none() && !removed(id) {
+            roll.insert(*id, volume.zone.clone());
+        }
+    }
+    roll.into_iter()
+        .map(|(id, zone)| Assigned { id, zone })
+        .collect()
+}
+
 fn health(
     observed: &Observed,
-    id: MemberId,
-    zone: Option<Zone>,
+    Assigned { id, zone }: Assigned,
     leader: Option<MemberId>,
-    initialized: bool,
-    voters: &[MemberId],
+    newest: Option<&Membership>,
 ) -> MemberHealth {
     let member = observed.members.get(&id);
     let pod = member.and_then(|member| member.pod.as_ref());
     let report = member.and_then(|member| member.report.as_ref());
     let live = report.is_some_and(|report| report.initialized && report.ready);
+    let seat = newest.and_then(|membership| membership.seats.get(&id));
+    // While nobody says who votes, everyone with data may.
+    let votes = newest.is_none() || seat.is_some_and(|seat| seat.voter);
     MemberHealth {
         id,
         zone,
         node: pod.and_then(|pod| pod.node.clone()),
-        role: match report {
-            _ if !initialized => Role::Pending,
-            Some(report) if report.life == Life::Learner => Role::Learner,
-            _ if voters.contains(&id) => Role::Voter,
-            _ => Role::Pending,
+        role: match seat {
+            Some(seat) if seat.voter => Role::Voter,
+            Some(_) => Role::Learner,
+            None => Role::Pending,
         },
+        votes,
         live,
         ready: live && pod.is_some_and(|pod| pod.ready && !pod.terminating),
         leader: leader == Some(id),

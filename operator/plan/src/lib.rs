@@ -8,12 +8,13 @@
 //! * [`tolerance`]: which failures a layout survives, in numbers and in words.
 //! * [`observed`]: what the planner is told about the world.
 //! * [`assess`]: what of it is alive, who leads, what is wrong.
-//! * [`planner`]: the decision, a list of [`steps`].
+//! * [`planner`]: the decision, a list of [`steps`], and the [`operation`] they belong to.
 
 pub mod assess;
 pub mod identity;
 pub mod limits;
 pub mod observed;
+pub mod operation;
 pub mod placement;
 pub mod planner;
 pub mod quorum;

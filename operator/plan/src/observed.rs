@@ -1,6 +1,6 @@
 //! What the planner is told about the world: the cluster's records, objects, members and surroundings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::placement::Assigned;
 use crate::{ClusterId, ClusterSize, MemberId, Zone};
@@ -80,6 +80,79 @@ pub struct StatusLatch {
     pub bootstrapped: bool,
     /// The order of zones.
     pub zones: Vec<Zone>,
+    /// Losses that were seen before, so that a second look can prove them.
+    pub suspicions: BTreeMap<MemberId, Suspicion>,
+    /// When members were replaced lately.
+    pub replacements: Vec<UnixSeconds>,
+}
+
+/// What makes a member look lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// Its volume claim is not there.
+    VolumeGone,
+    /// Its volume claim is being deleted: the data goes with its pod.
+    VolumeGoing,
+    /// Its volume claim has lost its disk.
+    VolumeBroken,
+    /// Its store is empty, or another one than it registered.
+    StoreGone,
+    /// The node that its disk is on is not part of Kubernetes any more.
+    NodeGone,
+    /// Nobody has heard of it. No proof: only time makes it one.
+    Unreachable,
+}
+
+impl Loss {
+    /// CamelCase, as the status wants it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::VolumeGone => "VolumeGone",
+            Self::VolumeGoing => "VolumeGoing",
+            Self::VolumeBroken => "VolumeBroken",
+            Self::StoreGone => "StoreGone",
+            Self::NodeGone => "NodeGone",
+            Self::Unreachable => "Unreachable",
+        }
+    }
+
+    /// Reads what [`Self::as_str`] writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [
+            Self::VolumeGone,
+            Self::VolumeGoing,
+            Self::VolumeBroken,
+            Self::StoreGone,
+            Self::NodeGone,
+            Self::Unreachable,
+        ]
+        .into_iter()
+        .find(|loss| loss.as_str() == text)
+    }
+
+    /// In words, after "its" or as a clause of its own.
+    #[must_use]
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::VolumeGone => "its volume claim is gone",
+            Self::VolumeGoing => "its volume claim is being deleted",
+            Self::VolumeBroken => "its volume claim has lost its disk",
+            Self::StoreGone => "its store is empty or another one than it registered",
+            Self::NodeGone => "the node that its disk is on is no longer part of Kubernetes",
+            Self::Unreachable => "nobody hears of it",
+        }
+    }
+}
+
+/// A loss that was seen, and since when without a break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Suspicion {
+    /// What was seen.
+    pub loss: Loss,
+    /// Since when.
+    pub since: UnixSeconds,
 }
 
 /// What the record object says.
@@ -98,10 +171,16 @@ pub struct Volume {
     pub reservation: Reservation,
     /// How far the cluster came, as this volume's annotations say.
     pub stage: Stage,
-    /// The store that was on it when the cluster was initialized.
+    /// The member's zone, for life.
+    pub zone: Option<Zone>,
+    /// The store that was on it when its member joined.
     pub store_uuid: Option<String>,
+    /// Since when its member is no longer part of the cluster: kept for a while, then deleted.
+    pub retired: Option<UnixSeconds>,
     /// Someone deleted it; it goes when its pod goes.
     pub terminating: bool,
+    /// The node that it was provisioned for is not there any more.
+    pub node_gone: bool,
     /// Why it is not bound, as far as Kubernetes says.
     pub problem: Option<String>,
 }
@@ -109,10 +188,21 @@ pub struct Volume {
 /// One member as seen now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Member {
+    /// Its StatefulSet.
+    pub set: Option<Set>,
     /// Its pod.
     pub pod: Option<Pod>,
     /// What it answered; none if it did not.
     pub report: Option<Report>,
+}
+
+/// A member's StatefulSet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Set {
+    /// It wants a pod.
+    pub running: bool,
+    /// Kubernetes has not looked at its newest template yet, so nobody knows whose pod is up to date.
+    pub unsettled: bool,
 }
 
 /// A member's pod.
@@ -126,6 +216,10 @@ pub struct Pod {
     pub node: Option<String>,
     /// What its node's label says; none if there is no node or no label.
     pub node_zone: Option<Zone>,
+    /// Its node is known and Kubernetes does not take it for ready.
+    pub node_down: bool,
+    /// When it was created.
+    pub created: Option<UnixSeconds>,
     /// Built from the newest template.
     pub up_to_date: bool,
     /// What keeps it from running: a reason and a sentence.
@@ -175,12 +269,46 @@ pub struct Report {
     pub leader: Option<MemberId>,
     /// Its Raft term.
     pub term: u64,
-    /// Term and index of the membership it knows.
-    pub membership_log: (u64, u64),
-    /// The voters it knows.
-    pub voters: Vec<MemberId>,
+    /// The membership it knows.
+    pub membership: Membership,
     /// The version it runs.
     pub version: String,
+}
+
+/// A membership, as one member knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Membership {
+    /// Term and index of its log entry: what a change is compared with.
+    pub log: (u64, u64),
+    /// A change is half done.
+    pub joint: bool,
+    /// Voters and learners.
+    pub seats: BTreeMap<MemberId, Seat>,
+    /// Members that were removed.
+    pub removed: BTreeSet<MemberId>,
+}
+
+impl Membership {
+    /// Who votes.
+    pub fn voters(&self) -> impl Iterator<Item = MemberId> {
+        let voters = self.seats.iter().filter(|(_, seat)| seat.voter);
+        voters.map(|(id, _)| *id)
+    }
+}
+
+/// One place in a membership.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seat {
+    /// Has a vote.
+    pub voter: bool,
+    /// Where it was added.
+    pub zone: Option<Zone>,
+    /// The store it registered.
+    pub store_uuid: Option<String>,
+    /// Entries its log lags behind the leader's; only the leader knows.
+    pub lag: Option<u64>,
+    /// Milliseconds since the leader heard of it; only the leader knows.
+    pub heard_millis: Option<u64>,
 }
 
 /// The Kubernetes cluster around.

@@ -1,6 +1,6 @@
 //! Which member goes to which zone: even, deterministic, and never a quorum in one of three zones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{ClusterSize, MemberId, Zone};
 
@@ -30,6 +30,120 @@ pub fn spread(size: ClusterSize, zones: &BTreeMap<Zone, usize>) -> Vec<Assigned>
             zone: (!order.is_empty()).then(|| order[turn % order.len()].0.clone()),
         })
         .collect()
+}
+
+/// A voter, as far as the next layout is concerned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who.
+    pub member: Assigned,
+    /// It cannot stay: lost, or in a zone that is left.
+    pub must_leave: bool,
+    /// Worth keeping: it is healthy.
+    pub healthy: bool,
+    /// Worth keeping: it leads.
+    pub leads: bool,
+}
+
+/// The next layout, as a difference from the one there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Voters that stay.
+    pub keep: BTreeSet<MemberId>,
+    /// Voters that leave.
+    pub leave: BTreeSet<MemberId>,
+    /// Zones of the members that are needed in addition, one each.
+    pub add: Vec<Option<Zone>>,
+}
+
+/// The layout of `size` voters that differs least from the one there is.
+///
+/// `zones` are those that may hold members, best first; empty where zones play no part. Whoever must leave
+/// leaves; what is too many leaves the fullest zones, the unhealthy and the youngest first; what is missing
+/// goes to the emptiest. With `even`, members also move until no two zones differ by more than one; without,
+/// they move only where a change that is made anyway would else give a zone a quorum.
+#[must_use]
+pub fn target(holders: &[Holder], size: usize, zones: &[Zone], even: bool) -> Target {
+    let mut kept: Vec<&Holder> = holders.iter().filter(|holder| !holder.must_leave).collect();
+    while kept.len() > size {
+        drop_one(&mut kept, None);
+    }
+    let mut add: Vec<Option<Zone>> = Vec::new();
+    while kept.len() + add.len() < size {
+        add.push(emptiest(&kept, &add, zones));
+    }
+    let changes = kept.len() < holders.len() || !add.is_empty();
+    let must_move = |kept: &[&Holder], add: &[Option<Zone>]| {
+        let of_kept = kept.iter().map(|holder| holder.member.zone.as_ref());
+        let most = most_in_a_zone(of_kept.chain(add.iter().map(Option::as_ref)));
+        even || (changes && most * 2 > size)
+    };
+    while let Some(fullest) = uneven(&kept, &add, zones).filter(|_| must_move(&kept, &add)) {
+        drop_one(&mut kept, Some(&fullest));
+        add.push(emptiest(&kept, &add, zones));
+    }
+    let keep: BTreeSet<MemberId> = kept.iter().map(|holder| holder.member.id).collect();
+    let leave = holders.iter().map(|holder| holder.member.id);
+    Target {
+        leave: leave.filter(|id| !keep.contains(id)).collect(),
+        keep,
+        add,
+    }
+}
+
+/// Members of each of `zones` in a layout in the making.
+fn crowd(kept: &[&Holder], add: &[Option<Zone>], zone: Option<&Zone>) -> usize {
+    let kept = kept.iter().map(|holder| holder.member.zone.as_ref());
+    kept.chain(add.iter().map(Option::as_ref))
+        .filter(|of| *of == zone)
+        .count()
+}
+
+fn emptiest(kept: &[&Holder], add: &[Option<Zone>], zones: &[Zone]) -> Option<Zone> {
+    // The first of equals: zones are given best first.
+    zones
+        .iter()
+        .min_by_key(|zone| crowd(kept, add, Some(zone)))
+        .cloned()
+}
+
+/// The fullest zone, if another has at least two members less.
+fn uneven(kept: &[&Holder], add: &[Option<Zone>], zones: &[Zone]) -> Option<Zone> {
+    let count = |zone: &Zone| crowd(kept, add, Some(zone));
+    let least = zones.iter().map(count).min()?;
+    let movable = |zone: &&Zone| crowd(kept, &[], Some(zone)) > 0;
+    let fullest = zones
+        .iter()
+        .filter(movable)
+        .max_by_key(|zone| count(zone))?;
+    (count(fullest) > least + 1).then(|| fullest.clone())
+}
+
+/// Lets one go: from this zone, or from the fullest.
+fn drop_one(kept: &mut Vec<&Holder>, zone: Option<&Zone>) {
+    let fullness = |holder: &Holder| crowd(kept, &[], holder.member.zone.as_ref());
+    let candidate = kept
+        .iter()
+        .enumerate()
+        .filter(|(_, holder)| zone.is_none_or(|zone| holder.member.zone.as_ref() == Some(zone)))
+        .max_by_key(|(_, holder)| {
+            (
+                fullness(holder),
+                !holder.healthy,
+                !holder.leads,
+                holder.member.id,
+            )
+        })
+        .map(|(place, _)| place);
+    if let Some(place) = candidate {
+        kept.remove(place);
+    }
+}
+
+/// The most members that one zone holds.
+#[must_use]
+pub fn most_in_a_zone<'a>(zones: impl IntoIterator<Item = Option<&'a Zone>>) -> usize {
+    count_per_zone(zones).into_values().max().unwrap_or(0)
 }
 
 /// Members per zone.
@@ -107,6 +221,73 @@ mod tests {
             prop_assert!(most - least <= 1, "uneven: {:?}", counts);
             if zones.len() >= 3 && size.members() >= 3 {
                 prop_assert!(most < size.quorum(), "a zone holds a quorum: {:?}", counts);
+            }
+        }
+    }
+
+    fn holders(layout: &[usize], dead: u64, leave: u64) -> Vec<Holder> {
+        let zones = layout.iter().zip('a'..).flat_map(|(members, letter)| {
+            std::iter::repeat_n(Zone::new(format!("zone-{letter}")), *members)
+        });
+        zones
+            .zip(1..)
+            .map(|(zone, id)| Holder {
+                member: Assigned {
+                    id: MemberId(id),
+                    zone: Some(zone),
+                },
+                must_leave: leave & (1 << id) != 0,
+                healthy: dead & (1 << id) == 0,
+                leads: id == 1,
+            })
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_next_layout_is_complete_small_and_gives_no_zone_a_quorum(
+            layout in prop::collection::vec(0_usize..4, 3..6),
+            half in 0_usize..5,
+            (dead, leave) in (any::<u64>(), any::<u64>()),
+            even in any::<bool>(),
+        ) {
+            let holders = holders(&layout, dead, leave);
+            let size = 2 * half + 1;
+            let zones: Vec<Zone> = ('a'..).take(layout.len()).map(|letter| Zone::new(format!("zone-{letter}"))).collect();
+            let next = target(&holders, size, &zones, even);
+            prop_assert_eq!(&next, &target(&holders, size, &zones, even), "deterministic");
+            prop_assert_eq!(next.keep.len() + next.add.len(), size);
+            let all: BTreeSet<MemberId> = holders.iter().map(|holder| holder.member.id).collect();
+            prop_assert_eq!(&next.keep | &next.leave, all, "everybody stays or leaves");
+            prop_assert!(next.keep.is_disjoint(&next.leave));
+            for holder in &holders {
+                prop_assert!(!(holder.must_leave && next.keep.contains(&holder.member.id)));
+            }
+            let kept = holders.iter().filter(|holder| next.keep.contains(&holder.member.id));
+            let after = kept.map(|holder| holder.member.zone.as_ref()).chain(next.add.iter().map(Option::as_ref));
+            let counts = count_per_zone(after);
+            let most = counts.values().max().copied().unwrap_or(0);
+            let changed = !next.leave.is_empty() || !next.add.is_empty();
+            if changed && size >= 3 {
+                prop_assert!(most * 2 < size, "a zone holds a quorum: {:?}", counts);
+            }
+            if even {
+                let least = zones.iter().map(|zone| counts.get(zone).copied().unwrap_or(0)).min().unwrap_or(0);
+                prop_assert!(most - least <= 1, "uneven: {:?}", counts);
+            }
+        }
+
+        #[test]
+        fn a_layout_that_is_right_stays(half in 0_usize..5) {
+            let size = ClusterSize::try_from(i32::try_from(2 * half + 1).unwrap()).unwrap();
+            let holders: Vec<Holder> = spread(size, &zones(&[3, 3, 3]))
+                .into_iter()
+                .map(|member| Holder { member, must_leave: false, healthy: true, leads: false })
+                .collect();
+            let order: Vec<Zone> = zones(&[3, 3, 3]).into_keys().collect();
+            for even in [false, true] {
+                let next = target(&holders, size.members(), &order, even);
+                prop_assert!(next.leave.is_empty() && next.add.is_empty(), "{:?}", next);
             }
         }
     }

@@ -9,11 +9,21 @@
 //! cluster was alive and every member answers that its store is empty and the very one that was recorded.
 
 mod birth;
+mod change;
 mod conflict;
+mod life;
+mod loss;
+mod power;
 mod reserve;
+mod retire;
+mod rollout;
+mod roster;
 mod trouble;
 
+use std::collections::BTreeMap;
+
 use crate::observed::{Observed, Reservation, Stage, UnixSeconds};
+use crate::quorum::quorum;
 use crate::spec::Spec;
 use crate::steps::{Blocked, Phase, Plan, Recheck, Step};
 
@@ -21,75 +31,31 @@ use crate::steps::{Blocked, Phase, Plan, Recheck, Step};
 #[must_use]
 pub fn plan(observed: &Observed, spec: &Spec, now: UnixSeconds) -> Plan {
     if let Some(conflict) = conflict::identity_conflict(observed) {
-        return stopped(Phase::Frozen, None, Some(conflict));
+        return stopped(observed, Phase::Frozen, None, Some(conflict));
     }
     let known = reserve::reservation(observed, spec);
     if observed.deleting {
-        return stopped(Phase::Deleting, known, None);
+        return stopped(observed, Phase::Deleting, known, None);
     }
     if spec.paused {
-        return stopped(Phase::Paused, known, None);
+        return stopped(observed, Phase::Paused, known, None);
     }
     if !observed.foreign.is_empty() {
-        return stopped(Phase::Blocked, known, Some(trouble::name_taken(observed)));
+        return stopped(
+            observed,
+            Phase::Blocked,
+            known,
+            Some(trouble::name_taken(observed)),
+        );
     }
     let reservation = match known {
         Some(reservation) => reservation,
         None => match reserve::reserve(observed, spec) {
             Ok(reservation) => reservation,
-            Err(reason) => return stopped(Phase::Blocked, None, Some(reason)),
+            Err(reason) => return stopped(observed, Phase::Blocked, None, Some(reason)),
         },
     };
-    if reservation.size != spec.size {
-        let reason = trouble::size_mismatch(&reservation, spec);
-        return stopped(Phase::Blocked, Some(reservation), Some(reason));
-    }
-    live(observed, spec, reservation, now)
-}
-
-/// Birth and life of a cluster whose identity is known.
-fn live(observed: &Observed, spec: &Spec, reservation: Reservation, now: UnixSeconds) -> Plan {
     let stage = stage(observed);
-    let (mut steps, mut reasons) = objects(observed, spec, &reservation, stage);
-    let mut waiting = Vec::new();
-    if stage == Stage::Bootstrapped {
-        reasons.extend(trouble::data_lost(observed, &reservation));
-        steps.extend(birth::finish_latches(observed, &reservation));
-    } else {
-        match birth::initialize(observed, &reservation, stage) {
-            Ok(last) => steps.extend(last),
-            Err(missing) => waiting = missing,
-        }
-        reasons.extend(trouble::not_starting(observed, &waiting, now));
-    }
-    reasons.extend(trouble::unschedulable(observed, now));
-    let phase = match stage {
-        Stage::Bootstrapped => Phase::Running,
-        Stage::Reserved | Stage::Initializing => Phase::Bootstrapping,
-    };
-    Plan {
-        recheck: match phase {
-            Phase::Bootstrapping if reasons.is_empty() => Recheck::Soon,
-            Phase::Running if reasons.is_empty() && all_live(observed, &reservation) => {
-                Recheck::Calm
-            }
-            _ => Recheck::Watchful,
-        },
-        phase,
-        reservation: Some(reservation),
-        steps,
-        blocked: reasons,
-        waiting,
-    }
-}
-
-/// The objects of a cluster: what is missing is created, what is there is kept as it should be.
-fn objects(
-    observed: &Observed,
-    spec: &Spec,
-    reservation: &Reservation,
-    stage: Stage,
-) -> (Vec<Step>, Vec<Blocked>) {
     let mut steps = Vec::new();
     if observed.record.is_none() || observed.status.cluster_id.is_none() {
         steps.push(Step::Reserve {
@@ -97,15 +63,71 @@ fn objects(
             stage,
         });
     }
-    steps.push(Step::SyncServices);
+    match stage {
+        Stage::Bootstrapped => life::decide(observed, spec, reservation, steps, now),
+        Stage::Reserved | Stage::Initializing => {
+            being_born(observed, spec, reservation, stage, steps, now)
+        }
+    }
+}
+
+/// Birth: the members that were reserved, whatever the spec says meanwhile.
+fn being_born(
+    observed: &Observed,
+    spec: &Spec,
+    reservation: Reservation,
+    stage: Stage,
+    mut steps: Vec<Step>,
+    now: UnixSeconds,
+) -> Plan {
+    let (objects, mut reasons) = objects(observed, spec, &reservation, stage);
+    steps.extend(objects);
+    let mut waiting = Vec::new();
+    match birth::initialize(observed, &reservation, stage) {
+        Ok(last) => steps.extend(last),
+        Err(missing) => waiting = missing,
+    }
+    reasons.extend(trouble::not_starting(observed, &waiting, now));
+    reasons.extend(trouble::unschedulable(observed, now));
+    Plan {
+        recheck: if reasons.is_empty() {
+            Recheck::Soon
+        } else {
+            Recheck::Watchful
+        },
+        phase: Phase::Bootstrapping,
+        reservation: Some(reservation),
+        steps,
+        blocked: reasons,
+        waiting,
+        operation: None,
+        suspicions: BTreeMap::new(),
+    }
+}
+
+/// The objects of a newborn cluster: what is missing is created, what is there is kept as it should be.
+fn objects(
+    observed: &Observed,
+    spec: &Spec,
+    reservation: &Reservation,
+    stage: Stage,
+) -> (Vec<Step>, Vec<Blocked>) {
+    let members = reservation.size.members();
+    let mut steps = vec![Step::SyncServices {
+        at_least: pods_to_keep(members, members),
+    }];
     let mut members = Vec::new();
     let mut reasons = Vec::new();
+    let apply = |member| Step::ApplyMember {
+        member,
+        running: true,
+    };
     for member in reservation.members() {
         match observed.volumes.get(&member.id) {
             None if stage == Stage::Reserved => match reserve::storage_class(observed, spec) {
                 Ok(()) => {
                     steps.push(Step::CreateVolume(member.clone()));
-                    members.push(Step::ApplyMember(member));
+                    members.push(apply(member));
                 }
                 Err(reason) => reasons.push(reason),
             },
@@ -115,13 +137,20 @@ fn objects(
                 if volume.terminating && stage != Stage::Reserved {
                     reasons.push(trouble::volume_lost(member.id, "is being deleted"));
                 }
-                members.push(Step::ApplyMember(member));
+                members.push(apply(member));
             }
         }
     }
     steps.extend(members);
     reasons.dedup();
     (steps, reasons)
+}
+
+/// How many of `pods` must stay available so that a quorum of `voters` does, whichever go; none for a
+/// single member, whose every drain would hang.
+fn pods_to_keep(pods: usize, voters: usize) -> Option<usize> {
+    let spare = voters.saturating_sub(quorum(voters));
+    (pods > 1).then(|| pods.saturating_sub(spare))
 }
 
 /// The furthest stage that any record shows.
@@ -136,22 +165,20 @@ fn stage(observed: &Observed) -> Stage {
         .unwrap_or(Stage::Reserved)
 }
 
-fn all_live(observed: &Observed, reservation: &Reservation) -> bool {
-    reservation.size.first_ids().all(|id| {
-        observed.members.get(&id).is_some_and(|member| {
-            let ready = member.report.as_ref().is_some_and(|report| report.ready);
-            ready && member.pod.as_ref().is_some_and(|pod| pod.ready)
-        })
-    })
-}
-
-fn stopped(phase: Phase, reservation: Option<Reservation>, reason: Option<Blocked>) -> Plan {
+fn stopped(
+    observed: &Observed,
+    phase: Phase,
+    reservation: Option<Reservation>,
+    reason: Option<Blocked>,
+) -> Plan {
     Plan {
         phase,
         reservation,
         steps: Vec::new(),
         blocked: reason.into_iter().collect(),
         waiting: Vec::new(),
+        operation: None,
+        suspicions: observed.status.suspicions.clone(),
         recheck: Recheck::Watchful,
     }
 }

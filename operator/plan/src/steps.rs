@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::MemberId;
-use crate::observed::{Reservation, Stage};
+use crate::observed::{Reservation, Stage, Suspicion, UnixSeconds};
+use crate::operation::Operation;
 use crate::placement::Assigned;
+use crate::{MemberId, Zone};
 
 /// The decision for one look at one cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub struct Plan {
     pub blocked: Vec<Blocked>,
     /// What is being waited for, in words.
     pub waiting: Vec<String>,
+    /// What is under way, if anything: never two things at once.
+    pub operation: Option<Operation>,
+    /// Losses as seen in this look, to be remembered.
+    pub suspicions: BTreeMap<MemberId, Suspicion>,
     /// When to look again if nothing happens before.
     pub recheck: Recheck,
 }
@@ -39,6 +44,10 @@ pub enum Phase {
     Bootstrapping,
     /// Lives.
     Running,
+    /// Lives, and too few members are alive to agree on anything: nothing is done that could make it worse.
+    QuorumLost,
+    /// Asleep: data without pods.
+    Hibernated,
 }
 
 /// When to look again.
@@ -63,11 +72,19 @@ pub enum Step {
         stage: Stage,
     },
     /// Brings the objects that belong to no member: Services, disruption budget.
-    SyncServices,
+    SyncServices {
+        /// Pods that no drain may take away; none where a budget would only make every drain hang.
+        at_least: Option<usize>,
+    },
     /// Creates the volume of a member; never touches one that is there.
     CreateVolume(Assigned),
     /// Brings a member's StatefulSet to what it should be.
-    ApplyMember(Assigned),
+    ApplyMember {
+        /// Whose.
+        member: Assigned,
+        /// With a pod.
+        running: bool,
+    },
     /// Records how far the cluster came, on every volume, then in the record object.
     Latch {
         /// What to record.
@@ -87,6 +104,72 @@ pub enum Step {
         /// The member that is asked.
         via: MemberId,
     },
+    /// Has an ID allotted and creates the volume of a new member. The key makes a repetition get the same ID.
+    Enlist {
+        /// The leader.
+        via: MemberId,
+        /// Names this very want.
+        key: String,
+        /// Where the new member lives.
+        zone: Option<Zone>,
+        /// It stands for a member that was lost.
+        replaces: bool,
+    },
+    /// Has a member added that has no vote yet.
+    AddLearner {
+        /// The leader.
+        via: MemberId,
+        /// The membership this was decided on.
+        expected: (u64, u64),
+        /// Who, and where.
+        member: Assigned,
+        /// Its store, as it reported it.
+        store_uuid: String,
+    },
+    /// Has a member without a vote removed.
+    RemoveLearner {
+        /// The leader.
+        via: MemberId,
+        /// The membership this was decided on.
+        expected: (u64, u64),
+        /// Who.
+        id: MemberId,
+    },
+    /// One change to exactly these voters, an odd number.
+    ChangeVoters {
+        /// The leader.
+        via: MemberId,
+        /// The membership this was decided on.
+        expected: (u64, u64),
+        /// Who votes from then on.
+        voters: Vec<MemberId>,
+    },
+    /// Hands leadership over.
+    TransferLeader {
+        /// The leader.
+        via: MemberId,
+        /// Who shall lead.
+        to: MemberId,
+    },
+    /// Marks the volume of a member that is not part of the cluster, and takes its StatefulSet away.
+    Retire {
+        /// Who.
+        id: MemberId,
+        /// Marked with this time; none if it is marked already.
+        at: Option<UnixSeconds>,
+    },
+    /// Deletes the volume of a member that left long ago.
+    DeleteVolume {
+        /// Whose.
+        id: MemberId,
+    },
+    /// Has a pod made anew from the newest template.
+    Restart {
+        /// Whose.
+        id: MemberId,
+        /// By the Eviction API, which asks the disruption budget: for a pod that is Ready.
+        evict: bool,
+    },
 }
 
 impl Step {
@@ -95,12 +178,20 @@ impl Step {
     pub fn name(&self) -> String {
         match self {
             Self::Reserve { .. } => "reserve".to_owned(),
-            Self::SyncServices => "services".to_owned(),
+            Self::SyncServices { .. } => "services".to_owned(),
             Self::CreateVolume(member) => format!("volume-{}", member.id),
-            Self::ApplyMember(member) => format!("member-{}", member.id),
+            Self::ApplyMember { member, .. } => format!("member-{}", member.id),
             Self::Latch { stage, .. } => format!("latch-{stage}"),
             Self::Initialize { .. } => "initialize".to_owned(),
             Self::Confirm { .. } => "confirm".to_owned(),
+            Self::Enlist { .. } => "enlist".to_owned(),
+            Self::AddLearner { member, .. } => format!("add-{}", member.id),
+            Self::RemoveLearner { id, .. } => format!("remove-{id}"),
+            Self::ChangeVoters { .. } => "voters".to_owned(),
+            Self::TransferLeader { .. } => "leader".to_owned(),
+            Self::Retire { id, .. } => format!("retire-{id}"),
+            Self::DeleteVolume { id } => format!("delete-volume-{id}"),
+            Self::Restart { id, .. } => format!("restart-{id}"),
         }
     }
 
@@ -108,13 +199,21 @@ impl Step {
     #[must_use]
     pub fn wave(&self) -> Option<u8> {
         match self {
-            Self::SyncServices | Self::CreateVolume(_) => Some(0),
+            Self::SyncServices { .. } | Self::CreateVolume(_) => Some(0),
             // After the volumes: the scheduler looks for them.
-            Self::ApplyMember(_) => Some(1),
+            Self::ApplyMember { .. } => Some(1),
             Self::Reserve { .. }
             | Self::Latch { .. }
             | Self::Initialize { .. }
-            | Self::Confirm { .. } => None,
+            | Self::Confirm { .. }
+            | Self::Enlist { .. }
+            | Self::AddLearner { .. }
+            | Self::RemoveLearner { .. }
+            | Self::ChangeVoters { .. }
+            | Self::TransferLeader { .. }
+            | Self::Retire { .. }
+            | Self::DeleteVolume { .. }
+            | Self::Restart { .. } => None,
         }
     }
 }
@@ -161,8 +260,6 @@ pub enum BlockedReason {
     IdentityConflict,
     /// A name we need belongs to somebody else.
     NameTaken,
-    /// The spec asks for another number of members than the data has.
-    SizeMismatch,
     /// Too few zones, or a listed zone without a node.
     NotEnoughZones,
     /// The storage class is not there.
@@ -175,6 +272,14 @@ pub enum BlockedReason {
     Unschedulable,
     /// Members do not come up in time.
     MembersNotStarting,
+    /// Too few members are alive to agree on anything.
+    QuorumLost,
+    /// A pod of the newest template does not become healthy.
+    RolloutStuck,
+    /// A member is lost, and the rules forbid to replace it by itself.
+    MemberLost,
+    /// The change that was asked for would give one zone a quorum.
+    ZoneQuorum,
 }
 
 impl BlockedReason {
@@ -184,13 +289,16 @@ impl BlockedReason {
         match self {
             Self::IdentityConflict => "IdentityConflict",
             Self::NameTaken => "NameTaken",
-            Self::SizeMismatch => "SizeMismatch",
             Self::NotEnoughZones => "NotEnoughZones",
             Self::StorageClassMissing => "StorageClassMissing",
             Self::VolumeLost => "VolumeLost",
             Self::DataLost => "DataLost",
             Self::Unschedulable => "Unschedulable",
             Self::MembersNotStarting => "MembersNotStarting",
+            Self::QuorumLost => "QuorumLost",
+            Self::RolloutStuck => "RolloutStuck",
+            Self::MemberLost => "MemberLost",
+            Self::ZoneQuorum => "ZoneQuorum",
         }
     }
 }

@@ -5,8 +5,10 @@ use std::fmt::Debug;
 
 use futures::future::try_join_all;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Resource, ResourceExt};
 use kvorum_api::{KvCluster, KvClusterStatus};
@@ -18,7 +20,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Act, ActError};
+use super::members::gone;
+use super::{Act, ActError, Done};
 use crate::build;
 use crate::names::FIELD_MANAGER;
 
@@ -38,7 +41,7 @@ impl Applied {
     }
 }
 
-fn apply_params() -> PatchParams {
+pub(super) fn apply_params() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).force()
 }
 
@@ -86,34 +89,80 @@ impl Act<'_> {
             })
     }
 
-    pub(super) async fn services(&self, reservation: &Reservation) -> Result<bool, ActError> {
+    pub(super) async fn services(&self, at_least: Option<usize>) -> Result<bool, ActError> {
         let (peers, clients) = (
             build::peer_service(self.cluster),
             build::client_service(self.cluster),
         );
-        let budget = build::budget(self.cluster, reservation);
-        let budget = async {
-            match &budget {
-                Some(budget) => self.apply(&self.caches.budgets, budget).await,
-                None => Ok(false),
-            }
-        };
         let (one, two, three) = futures::try_join!(
             self.apply(&self.caches.services, &peers),
             self.apply(&self.caches.services, &clients),
-            budget,
+            self.budget(at_least),
         )?;
         Ok(one || two || three)
     }
 
+    async fn budget(&self, at_least: Option<usize>) -> Result<bool, ActError> {
+        if let Some(at_least) = at_least {
+            let budget = build::budget(self.cluster, at_least);
+            return self.apply(&self.caches.budgets, &budget).await;
+        }
+        let names = &self.cluster.names;
+        let reference =
+            ObjectRef::<PodDisruptionBudget>::new(&names.cluster).within(&names.namespace);
+        let Some(old) = self.caches.budgets.get(&reference) else {
+            return Ok(false);
+        };
+        // Left over from more members: it would make every drain of the last one hang.
+        let parameters = DeleteParams::default().preconditions(Preconditions {
+            uid: old.uid(),
+            resource_version: None,
+        });
+        let api = self.api::<PodDisruptionBudget>();
+        let deleted = api.delete(&names.cluster, &parameters).await;
+        let object = format!("PodDisruptionBudget {}", names.cluster);
+        gone(object, deleted.map(|_| ()))?;
+        Ok(true)
+    }
+
+    /// Applies a member's StatefulSet, but holds a template back that only a new version of the operator
+    /// would change.
     pub(super) async fn statefulset(
         &self,
         reservation: &Reservation,
         member: &Assigned,
-    ) -> Result<bool, ActError> {
-        let intent =
-            build::statefulset(self.cluster, reservation, member).map_err(ActError::Overlay)?;
-        self.apply(&self.caches.statefulsets, &intent).await
+        running: bool,
+    ) -> Result<Done, ActError> {
+        let intent = build::statefulset(self.cluster, reservation, member, running)
+            .map_err(ActError::Overlay)?;
+        let names = &self.cluster.names;
+        let name = intent.name_any();
+        let reference = ObjectRef::<StatefulSet>::new(&name).within(&names.namespace);
+        let seen = self.caches.statefulsets.get(&reference);
+        let held = seen.filter(|seen| {
+            !self.cluster.operator_changes_at_once && build::only_operator_changed(seen, &intent)
+        });
+        let Some(seen) = held else {
+            let applied = self.apply(&self.caches.statefulsets, &intent).await?;
+            return Ok(applied.into());
+        };
+        if seen.spec.replicas == intent.spec.replicas {
+            return Ok(Done::HeldBack);
+        }
+        let patch = json!({
+            "metadata": { "uid": seen.uid() },
+            "spec": { "replicas": intent.spec.replicas },
+        });
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patched = self
+            .api::<StatefulSet>()
+            .patch(&name, &parameters, &Patch::Merge(patch))
+            .await;
+        patched.map_err(|error| ActError::of_call(format!("StatefulSet {name}"), error))?;
+        Ok(Done::HeldBack)
     }
 
     /// Creates, and never applies: a claim that appears meanwhile is somebody's data.
@@ -121,43 +170,54 @@ impl Act<'_> {
         &self,
         reservation: &Reservation,
         member: &Assigned,
-    ) -> Result<(), ActError> {
-        let claim = build::volume(self.cluster, reservation, member);
-        let object = format!("PersistentVolumeClaim {}", claim.name_any());
+        stage: Stage,
+    ) -> Result<bool, ActError> {
+        let claim = build::volume(self.cluster, reservation, member, stage);
+        let name = claim.name_any();
+        let object = format!("PersistentVolumeClaim {name}");
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        let created = self
-            .api::<PersistentVolumeClaim>()
-            .create(&parameters, &claim)
-            .await;
-        created
-            .map(|_| ())
-            .map_err(|error| ActError::of_call(object, error))
+        let api = self.api::<PersistentVolumeClaim>();
+        match api.create(&parameters, &claim).await {
+            Ok(_) => Ok(true),
+            // A new member's volume that an earlier try has made.
+            Err(kube::Error::Api(status)) if status.code == 409 && stage == Stage::Bootstrapped => {
+                let there = api.get(&name).await;
+                let there = there.map_err(|error| ActError::of_call(object.clone(), error))?;
+                if there.annotations() == claim.annotations() {
+                    return Ok(false);
+                }
+                Err(ActError::Refused {
+                    object,
+                    message: "is already there and not the volume of this new member: delete it"
+                        .to_owned(),
+                })
+            }
+            Err(error) => Err(ActError::of_call(object, error)),
+        }
     }
 
-    /// Records a stage on every volume, then in the record.
+    /// Records a stage on every volume of a member that is not out, then in the record.
     pub(super) async fn latch(
         &self,
-        reservation: &Reservation,
         stage: Stage,
         stores: &BTreeMap<MemberId, String>,
     ) -> Result<bool, ActError> {
         let volumes = format!("latch-{stage}-volumes");
         self.failpoint.before(&volumes);
-        let members = reservation.members();
-        let writes = members.iter().filter_map(|member| {
-            let uid = self.sight.claim_uids.get(&member.id)?;
-            let store = stores.get(&member.id).map(String::as_str);
-            let latch = (stage, store);
-            Some(build::latched_volume(
-                self.cluster,
-                reservation,
-                member,
-                latch,
-                uid,
-            ))
+        let seen = self.sight.observed.volumes.iter();
+        let writes = seen.filter_map(|(id, volume)| {
+            let uid = self.sight.claim_uids.get(id)?;
+            let member = Assigned {
+                id: *id,
+                zone: volume.zone.clone(),
+            };
+            let latch = (stage, stores.get(id).map(String::as_str));
+            let claim =
+                build::latched_volume(self.cluster, &volume.reservation, &member, latch, uid);
+            volume.retired.is_none().then_some(claim)
         });
         let api = self.api::<PersistentVolumeClaim>();
         try_join_all(writes.map(|claim| {
@@ -176,8 +236,13 @@ impl Act<'_> {
         self.failpoint.after(&volumes);
         let record_step = format!("latch-{stage}-record");
         self.failpoint.before(&record_step);
-        let record = build::record(self.cluster, reservation, stage);
-        self.apply(&self.caches.records, &record).await?;
+        let volume = self.sight.observed.volumes.values().next();
+        let record = self.sight.observed.record.as_ref();
+        let reserved = record.map(|record| &record.reservation);
+        if let Some(reservation) = reserved.or_else(|| Some(&volume?.reservation)) {
+            let record = build::record(self.cluster, reservation, stage);
+            self.apply(&self.caches.records, &record).await?;
+        }
         self.failpoint.after(&record_step);
         Ok(true)
     }
@@ -214,7 +279,7 @@ impl Act<'_> {
         Ok(seen.is_none_or(|seen| fingerprint(seen.as_ref()) != now))
     }
 
-    fn api<K>(&self) -> Api<K>
+    pub(super) fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {

@@ -3,20 +3,20 @@
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kvorum_plan::observed::Reservation;
 
 use super::owned;
 use crate::validate::ValidCluster;
 
-/// None for one member: it would only make every drain hang.
+/// So many pods must stay available.
 #[must_use]
-pub fn budget(cluster: &ValidCluster, reservation: &Reservation) -> Option<PodDisruptionBudget> {
+pub fn budget(cluster: &ValidCluster, at_least: usize) -> PodDisruptionBudget {
     let names = &cluster.names;
-    let quorum = i32::try_from(reservation.size.quorum()).ok()?;
-    (reservation.size.members() > 1).then(|| PodDisruptionBudget {
+    PodDisruptionBudget {
         metadata: owned(cluster, names.cluster.clone(), names.labels()),
         spec: Some(PodDisruptionBudgetSpec {
-            min_available: Some(IntOrString::Int(quorum)),
+            min_available: Some(IntOrString::Int(
+                i32::try_from(at_least).unwrap_or(i32::MAX),
+            )),
             selector: Some(LabelSelector {
                 match_labels: Some(names.selector()),
                 match_expressions: None,
@@ -26,5 +26,5 @@ pub fn budget(cluster: &ValidCluster, reservation: &Reservation) -> Option<PodDi
             max_unavailable: None,
         }),
         status: None,
-    })
+    }
 }

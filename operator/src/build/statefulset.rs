@@ -10,14 +10,15 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
 use kvorum_plan::observed::Reservation;
 use kvorum_plan::placement::Assigned;
 
 use super::overlay::{OverlayRefused, merge};
 use super::owned;
 use crate::limits::TERMINATION_GRACE_SECONDS;
-use crate::names::{CLIENT_PORT, METRICS_PORT, PEER_PORT};
-use crate::validate::{ValidCluster, nodes_required};
+use crate::names::{ASKED, CLIENT_PORT, METRICS_PORT, PEER_PORT, TEMPLATE};
+use crate::validate::{ValidCluster, digest, nodes_required};
 
 /// The unprivileged user that images of ours have.
 const USER: i64 = 65532;
@@ -33,6 +34,7 @@ pub fn statefulset(
     cluster: &ValidCluster,
     reservation: &Reservation,
     member: &Assigned,
+    running: bool,
 ) -> Result<StatefulSet, OverlayRefused> {
     let names = &cluster.names;
     let template = PodTemplateSpec {
@@ -43,14 +45,23 @@ pub fn statefulset(
         spec: Some(pod(cluster, reservation, member)),
     };
     let template = merge(template, cluster.pod.overlay.as_ref())?;
+    let written = serde_json::to_value(&template).unwrap_or_default();
+    let mut metadata = owned(
+        cluster,
+        names.member(member.id),
+        names.member_labels(member.id),
+    );
+    metadata.annotations = Some(
+        [
+            (ASKED.to_owned(), cluster.asked.clone()),
+            (TEMPLATE.to_owned(), digest(&written)),
+        ]
+        .into(),
+    );
     Ok(StatefulSet {
-        metadata: owned(
-            cluster,
-            names.member(member.id),
-            names.member_labels(member.id),
-        ),
+        metadata,
         spec: StatefulSetSpec {
-            replicas: Some(1),
+            replicas: Some(i32::from(running)),
             service_name: Some(names.peers()),
             selector: names.member_selector(member.id),
             pod_management_policy: Some("Parallel".to_owned()),
@@ -64,6 +75,16 @@ pub fn statefulset(
         },
         status: None,
     })
+}
+
+/// Whether the user wants nothing else than when `seen` was applied, and the template would still change: a
+/// new version of the operator makes it differently.
+#[must_use]
+pub fn only_operator_changed(seen: &StatefulSet, intent: &StatefulSet) -> bool {
+    let of = |set: &StatefulSet, key: &str| set.annotations().get(key).cloned();
+    let same_wish = of(seen, ASKED).is_some_and(|asked| Some(asked) == of(intent, ASKED));
+    let applied = of(seen, TEMPLATE);
+    same_wish && applied.is_some_and(|applied| Some(applied) != of(intent, TEMPLATE))
 }
 
 fn pod(cluster: &ValidCluster, reservation: &Reservation, member: &Assigned) -> PodSpec {

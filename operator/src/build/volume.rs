@@ -7,13 +7,16 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
-use kvorum_plan::MemberId;
-use kvorum_plan::observed::{Reservation, Stage, Volume};
+use kvorum_plan::observed::{Reservation, Stage, UnixSeconds, Volume};
 use kvorum_plan::placement::Assigned;
+use kvorum_plan::{MemberId, Zone};
 
 use super::record::{read, written};
 use crate::names;
 use crate::validate::ValidCluster;
+
+/// Kubernetes' own: the node that a volume was provisioned for.
+const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 
 /// A new member's volume claim: no owner, so that no deletion of a KvCluster takes data along.
 #[must_use]
@@ -21,9 +24,10 @@ pub fn volume(
     cluster: &ValidCluster,
     reservation: &Reservation,
     member: &Assigned,
+    stage: Stage,
 ) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
-        metadata: metadata(cluster, reservation, member, Stage::Reserved, None),
+        metadata: metadata(cluster, reservation, member, stage, None),
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
             storage_class_name: cluster.spec.storage_class.clone(),
@@ -53,6 +57,26 @@ pub fn latched_volume(
         spec: None,
         status: None,
     }
+}
+
+/// What is written on the volume of a member that is not part of the cluster any more.
+#[must_use]
+pub fn retired_volume(
+    cluster: &ValidCluster,
+    volume: &Volume,
+    id: MemberId,
+    at: UnixSeconds,
+    uid: &str,
+) -> PersistentVolumeClaim {
+    let member = Assigned {
+        id,
+        zone: volume.zone.clone(),
+    };
+    let latch = (volume.stage, volume.store_uuid.as_deref());
+    let mut claim = latched_volume(cluster, &volume.reservation, &member, latch, uid);
+    let annotations = claim.metadata.annotations.get_or_insert_default();
+    annotations.insert(names::RETIRED.to_owned(), at.0.to_string());
+    claim
 }
 
 fn metadata(
@@ -89,7 +113,11 @@ fn metadata(
 ///
 /// # Errors
 /// When somebody has changed its annotations.
-pub fn read_volume(claim: &PersistentVolumeClaim, expected: MemberId) -> Result<Volume, String> {
+pub fn read_volume(
+    claim: &PersistentVolumeClaim,
+    expected: MemberId,
+    node_is_there: impl Fn(&str) -> bool,
+) -> Result<Volume, String> {
     let annotations = claim.annotations();
     let (reservation, stage) = read(|key| annotations.get(key).cloned())?;
     let member = annotations.get(names::MEMBER_ID);
@@ -104,9 +132,22 @@ pub fn read_volume(claim: &PersistentVolumeClaim, expected: MemberId) -> Result<
         .status
         .as_ref()
         .and_then(|status| status.phase.as_deref());
+    let retired = match annotations.get(names::RETIRED) {
+        None => None,
+        Some(text) => {
+            let seconds = text
+                .parse()
+                .map_err(|_| format!("{} is unreadable: {text:?}", names::RETIRED))?;
+            Some(UnixSeconds(seconds))
+        }
+    };
+    let node = annotations.get(SELECTED_NODE);
     Ok(Volume {
         reservation,
         stage,
+        zone: annotations.get(names::ZONE).map(Zone::new),
+        retired,
+        node_gone: node.is_some_and(|node| !node_is_there(node)),
         store_uuid: annotations.get(names::STORE_UUID).cloned(),
         terminating: claim.metadata.deletion_timestamp.is_some(),
         problem: (phase == Some("Lost"))

@@ -35,11 +35,11 @@ fn one_member_survives_nothing() {
 
 #[test]
 fn what_the_rules_refuse_is_said_by_the_rules() {
-    let (verdict, text) = explained("{members: 4, hibernated: true}", &ABC);
+    let (verdict, text) = explained("{members: 4, hibernatd: true}", &ABC);
     assert_eq!(verdict, Verdict::Refused);
     assert_eq!(
         text,
-        "The API server would refuse this KvCluster:\n  spec.hibernated: is no known field\n"
+        "The API server would refuse this KvCluster:\n  spec.hibernatd: is no known field\n"
     );
     let (verdict, text) = explained("{members: 4}", &ABC);
     assert_eq!(verdict, Verdict::Refused);

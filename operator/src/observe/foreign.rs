@@ -1,5 +1,6 @@
 //! Names we need that somebody else has: never taken over.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use futures::future::join_all;
@@ -7,6 +8,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
+use kvorum_plan::MemberId;
 use serde::de::DeserializeOwned;
 
 use super::belongs;
@@ -21,8 +23,9 @@ pub(super) async fn find(
     caches: &Caches,
     valid: &ValidCluster,
     claims: &[PersistentVolumeClaim],
+    members: &BTreeSet<MemberId>,
 ) -> Result<Vec<String>, kube::Error> {
-    let objects = valid.names.objects(valid.spec.size);
+    let objects = valid.names.objects(members.iter().copied());
     let asked = objects.iter().map(|(kind, name)| async move {
         let taken = match *kind {
             "StatefulSet" => taken(client, &caches.statefulsets, valid, name).await,

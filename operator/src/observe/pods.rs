@@ -25,6 +25,12 @@ pub(super) fn read(
         node_zone: node
             .and_then(|node| node.labels().get(topology_key))
             .map(Zone::new),
+        node_down: node.is_some_and(|node| !crate::world::node_is_ready(node)),
+        created: pod
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map(|time| UnixSeconds(time.0.as_second())),
         up_to_date: revision.is_some() && revision == newest,
         problem: problem(&status),
     }
@@ -94,7 +100,7 @@ mod tests {
 
     fn pod(status: serde_json::Value) -> KubePod {
         serde_json::from_value(json!({
-            "metadata": { "name": "orders-m1-0", "labels": { "controller-revision-hash": "r2" } },
+            "metadata": { "name": "orders-m1-0", "creationTimestamp": "2023-11-14T22:13:20Z", "labels": { "controller-revision-hash": "r2" } },
             "spec": { "nodeName": "n1", "containers": [] },
             "status": status,
         }))
@@ -123,6 +129,8 @@ mod tests {
                 terminating: false,
                 node: Some("n1".to_owned()),
                 node_zone: Some(Zone::new("a")),
+                node_down: true,
+                created: Some(UnixSeconds(1_700_000_000)),
                 up_to_date: true,
                 problem: None,
             }

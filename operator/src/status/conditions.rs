@@ -1,11 +1,13 @@
 //! The conditions of a cluster. Every type is there from the first look on; those that are a warning by
 //! their mere presence (Reconciling, Stalled, Paused) are there only while they are True.
 
+mod obstacle;
 mod tolerance;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kvorum_plan::observed::Observed;
+use kvorum_plan::spec::Rollout;
 use kvorum_plan::steps::{BlockedReason, Phase};
 use kvorum_plan::{Assessment, Plan};
 
@@ -75,18 +77,11 @@ pub fn is_true(conditions: &[Condition], type_: &str) -> bool {
     get(conditions, type_).is_some_and(|condition| condition.status == "True")
 }
 
-/// What keeps a cluster from going on: a reason, a sentence, and whether somebody must do something.
-struct Obstacle {
-    reason: String,
-    message: String,
-    stalled: bool,
-}
-
 /// Every condition.
 pub(super) fn all(look: &Look<'_>, assessment: Option<&Assessment>) -> Vec<Condition> {
     let generation = look.cluster.generation;
     let mut conditions = Conditions::after(&look.previous.conditions, generation, look.now);
-    let obstacle = obstacle(look, assessment);
+    let obstacle = obstacle::find(look, assessment);
     match &obstacle {
         None => conditions.add(
             "Ready",
@@ -96,10 +91,10 @@ pub(super) fn all(look: &Look<'_>, assessment: Option<&Assessment>) -> Vec<Condi
         ),
         Some(obstacle) => {
             conditions.add("Ready", Some(false), &obstacle.reason, &obstacle.message);
-            // Paused is neither stuck nor on its way.
+            // What is paused or asleep is neither stuck nor on its way.
             if obstacle.stalled {
                 conditions.add("Stalled", Some(true), &obstacle.reason, &obstacle.message);
-            } else if look.plan.phase != Phase::Paused {
+            } else if !matches!(look.plan.phase, Phase::Paused | Phase::Hibernated) {
                 conditions.add(
                     "Reconciling",
                     Some(true),
@@ -112,7 +107,7 @@ pub(super) fn all(look: &Look<'_>, assessment: Option<&Assessment>) -> Vec<Condi
     available(&mut conditions, look, assessment);
     tolerance::add(&mut conditions, assessment);
     members(&mut conditions, look, assessment);
-    placement(&mut conditions, look);
+    placement(&mut conditions, look, assessment);
     storage_and_identity(&mut conditions, look.plan);
     if look.cluster.spec.paused {
         conditions.add(
@@ -122,58 +117,11 @@ pub(super) fn all(look: &Look<'_>, assessment: Option<&Assessment>) -> Vec<Condi
             "Nothing is changed until spec.paused is false",
         );
     }
+    if look.plan.phase == Phase::Hibernated {
+        let message = "No member has a pod; spec.hibernated: false wakes the cluster";
+        conditions.add("Hibernated", Some(true), "SpecHibernated", message);
+    }
     conditions.done()
-}
-
-fn obstacle(look: &Look<'_>, assessment: Option<&Assessment>) -> Option<Obstacle> {
-    if let Some(first) = look.plan.blocked.first() {
-        let all: Vec<&str> = look
-            .plan
-            .blocked
-            .iter()
-            .map(|blocked| blocked.message.as_str())
-            .collect();
-        return Some(Obstacle {
-            reason: first.reason.as_str().to_owned(),
-            message: all.join("; "),
-            stalled: true,
-        });
-    }
-    if let Some((step, error)) = &look.outcome.failure {
-        return Some(Obstacle {
-            reason: error.reason().to_owned(),
-            message: format!("step {step}: {error}"),
-            stalled: !error.is_transient(),
-        });
-    }
-    let on_the_way = |reason: &str, message: String| {
-        Some(Obstacle {
-            reason: reason.to_owned(),
-            message,
-            stalled: false,
-        })
-    };
-    match look.plan.phase {
-        Phase::Deleting => {
-            return on_the_way("Deleting", "The KvCluster is being deleted".to_owned());
-        }
-        Phase::Bootstrapping | Phase::Blocked | Phase::Frozen => {
-            let waiting = if look.plan.waiting.is_empty() {
-                "the cluster is being initialized".to_owned()
-            } else {
-                look.plan.waiting.join("; ")
-            };
-            return on_the_way("Bootstrapping", waiting);
-        }
-        Phase::Running | Phase::Paused => {}
-    }
-    let Some(assessment) = assessment else {
-        return on_the_way("Paused", "Paused before it was created".to_owned());
-    };
-    if assessment.all_ready() {
-        return None;
-    }
-    on_the_way("MembersNotReady", unready(assessment))
 }
 
 fn unready(assessment: &Assessment) -> String {
@@ -258,28 +206,47 @@ fn members(conditions: &mut Conditions<'_>, look: &Look<'_>, assessment: Option<
             "NotCreated",
             "There are no pods yet",
         );
-    } else if old.is_empty() {
+    } else if !old.is_empty() {
+        let how = match look.cluster.spec.rollout {
+            Rollout::OnDemand => "delete them one at a time, each after the last is Ready again",
+            Rollout::Automatic | Rollout::PauseBeforeLeader => {
+                "they are made anew one at a time, see status.operation"
+            }
+        };
+        let message = format!("{} were made from an older template: {how}", old.join(", "));
+        conditions.add("MembersUpToDate", Some(false), "OlderTemplate", &message);
+    } else if !look.outcome.held_back.is_empty() {
+        let held: Vec<String> = look
+            .outcome
+            .held_back
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let message = format!(
+            "This version of the operator would make the pods of {} differently; they change with your next change of the spec, or at once with spec.updates.applyOperatorChanges: Immediate",
+            held.join(", ")
+        );
+        conditions.add("MembersUpToDate", Some(false), "RequiresUpdate", &message);
+    } else {
         conditions.add(
             "MembersUpToDate",
             Some(true),
             "NewestTemplate",
             "Every pod has the newest template",
         );
-    } else {
-        let message = format!(
-            "{} were made from an older template: delete them one at a time, each after the last is Ready again",
-            old.join(", ")
-        );
-        conditions.add("MembersUpToDate", Some(false), "OlderTemplate", &message);
     }
 }
 
-fn placement(conditions: &mut Conditions<'_>, look: &Look<'_>) {
-    let blocked = [BlockedReason::NotEnoughZones, BlockedReason::Unschedulable];
+fn placement(conditions: &mut Conditions<'_>, look: &Look<'_>, assessment: Option<&Assessment>) {
+    let blocked = [
+        BlockedReason::NotEnoughZones,
+        BlockedReason::Unschedulable,
+        BlockedReason::ZoneQuorum,
+    ];
     if let Some((reason, message)) = first_of(look.plan, &blocked) {
         return conditions.add("PlacementSatisfied", Some(false), reason, message);
     }
-    let Some(reservation) = &look.plan.reservation else {
+    let Some(assessment) = assessment else {
         return conditions.add(
             "PlacementSatisfied",
             None,
@@ -291,7 +258,7 @@ fn placement(conditions: &mut Conditions<'_>, look: &Look<'_>) {
         let message = "The operator looks after single namespaces and may not see Nodes: pods are bound to their zones, and that nodes are labelled rightly cannot be checked";
         return conditions.add("PlacementSatisfied", None, "NodesNotVisible", message);
     }
-    let mismatches = mismatches(look.observed, reservation);
+    let mismatches = mismatches(look.observed, assessment);
     if mismatches.is_empty() {
         let message = "Every member that runs is in its zone";
         conditions.add("PlacementSatisfied", Some(true), "InZone", message);
@@ -305,19 +272,16 @@ fn placement(conditions: &mut Conditions<'_>, look: &Look<'_>) {
 }
 
 /// Members on a node whose label says another zone than the one they were given.
-fn mismatches(
-    observed: &Observed,
-    reservation: &kvorum_plan::observed::Reservation,
-) -> Vec<String> {
-    reservation
-        .members()
-        .into_iter()
+fn mismatches(observed: &Observed, assessment: &Assessment) -> Vec<String> {
+    assessment
+        .members
+        .iter()
         .filter_map(|member| {
-            let zone = member.zone?;
+            let zone = member.zone.as_ref()?;
             let pod = observed.members.get(&member.id)?.pod.as_ref()?;
             let node = pod.node.as_ref()?;
             let is = pod.node_zone.as_ref();
-            (is != Some(&zone)).then(|| {
+            (is != Some(zone)).then(|| {
                 let is = is.map_or_else(|| "no zone".to_owned(), |is| format!("zone {is}"));
                 format!(
                     "{} belongs to zone {zone} and its node {node} is labelled with {is}",
@@ -333,6 +297,7 @@ fn storage_and_identity(conditions: &mut Conditions<'_>, plan: &Plan) {
         BlockedReason::VolumeLost,
         BlockedReason::DataLost,
         BlockedReason::StorageClassMissing,
+        BlockedReason::MemberLost,
     ];
     match first_of(plan, &blocked) {
         Some((reason, message)) => conditions.add("StorageHealthy", Some(false), reason, message),

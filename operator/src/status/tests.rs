@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use kvorum_api::{KvCluster, KvClusterSpec, KvClusterStatus};
 use kvorum_plan::observed::{
-    Life, Member, Observed, Pod, Record, Report, Reservation, Stage, StatusLatch, StorageClass,
-    UnixSeconds, Volume, World,
+    Life, Member, Membership, Observed, Pod, Record, Report, Reservation, Seat, Set, Stage,
+    StatusLatch, StorageClass, UnixSeconds, Volume, World,
 };
+use kvorum_plan::placement::Assigned;
 use kvorum_plan::{ClusterId, ClusterSize, MemberId, Zone};
 
 use super::*;
@@ -41,6 +42,7 @@ impl Case {
                 cluster_id: Some(reservation.cluster_id),
                 bootstrapped: true,
                 zones: reservation.zones.clone(),
+                ..StatusLatch::default()
             },
             record: Some(Record {
                 reservation: reservation.clone(),
@@ -60,12 +62,15 @@ impl Case {
             let volume = Volume {
                 reservation: reservation.clone(),
                 stage: Stage::Bootstrapped,
+                zone: assigned.zone.clone(),
                 store_uuid: Some(format!("store-{}", id.0)),
+                retired: None,
                 terminating: false,
+                node_gone: false,
                 problem: None,
             };
             observed.volumes.insert(id, volume);
-            observed.members.insert(id, member(id, assigned.zone));
+            observed.members.insert(id, member(&reservation, &assigned));
         }
         Self {
             cluster: validate(&cluster, "node:1").unwrap(),
@@ -82,6 +87,11 @@ impl Case {
         let member = self.observed.members.get_mut(&MemberId(id)).unwrap();
         member.report = None;
         member.pod.as_mut().unwrap().ready = false;
+        let leader = self.observed.members.get_mut(&MemberId(2)).unwrap();
+        if let Some(report) = &mut leader.report {
+            let seat = report.membership.seats.get_mut(&MemberId(id)).unwrap();
+            (seat.lag, seat.heard_millis) = (None, None);
+        }
     }
 
     fn status(&self) -> KvClusterStatus {
@@ -109,12 +119,27 @@ impl Case {
     }
 }
 
-fn member(id: MemberId, zone: Option<Zone>) -> Member {
+fn member(reservation: &Reservation, assigned: &Assigned) -> Member {
+    let id = assigned.id;
+    let seat = |member: Assigned| {
+        let seat = Seat {
+            voter: true,
+            zone: member.zone,
+            store_uuid: Some(format!("store-{}", member.id.0)),
+            lag: Some(0),
+            heard_millis: Some(5),
+        };
+        (member.id, seat)
+    };
     Member {
+        set: Some(Set {
+            running: true,
+            unsettled: false,
+        }),
         pod: Some(Pod {
             ready: true,
             node: Some(format!("node-{}", id.0)),
-            node_zone: zone,
+            node_zone: assigned.zone.clone(),
             up_to_date: true,
             ..Pod::default()
         }),
@@ -130,8 +155,11 @@ fn member(id: MemberId, zone: Option<Zone>) -> Member {
             confirmed: true,
             leader: Some(MemberId(2)),
             term: 3,
-            membership_log: (1, 1),
-            voters: (1..=3).map(MemberId).collect(),
+            membership: Membership {
+                log: (1, 1),
+                seats: reservation.members().into_iter().map(seat).collect(),
+                ..Membership::default()
+            },
             version: if id.0 == 3 { "0.9.0" } else { "0.10.0" }.to_owned(),
         }),
     }

@@ -277,6 +277,22 @@ async fn a_dead_member_is_replaced_by_one_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_single_member_moves_to_another_place() {
+    let mut joined = Joined::start(2, 1, &[]).await;
+    let load = Load::start(&joined.cluster.endpoints(), 4);
+    load.more(200, READY_TIMEOUT).await;
+    join(&mut joined, 1..2).await;
+    // Nobody stays who could take over: the leader makes the change, and ends by it.
+    joined.change_voters_until(&[2]).await;
+    joined.cluster.members[0].exited(EXIT_TIMEOUT).await;
+    load.more(200, READY_TIMEOUT).await;
+    let outcome = load.stop().await;
+    outcome.verify(&joined.cluster.members[1].client()).await;
+    let (place, last) = joined.leader().await;
+    assert_eq!((place, last.removed), (1, vec![1]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_would_find_no_quorum_is_refused() {
     let mut joined = Joined::start(6, 5, &[]).await;
     let (leader, before) = joined.leader().await;

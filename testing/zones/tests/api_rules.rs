@@ -112,12 +112,7 @@ async fn sizes_0_2_4_6_and_11_are_refused_by_scale_with_the_same_words() {
         println!("scale --replicas={members} -> {refused}");
         assert!(refused.contains(words), "{refused}");
     }
-    let refused = scale(&space, "orders", 5).await.unwrap_err();
-    println!("scale --replicas=5 -> {refused}");
-    assert!(
-        refused.contains("scaling") || refused.contains("growing and shrinking"),
-        "{refused}"
-    );
+    scale(&space, "orders", 5).await.unwrap();
     space.finish().await.unwrap();
 }
 
@@ -144,8 +139,8 @@ async fn what_must_not_change_is_refused_with_a_reason() {
             "must not change",
         ),
         (
-            json!({ "storage": { "size": "8Gi" }, "placement": { "zones": ["a"] } }),
-            "zones must not be added",
+            json!({ "storage": { "size": "8Gi" }, "placement": { "zones": ["a"], "drainZones": ["b"] } }),
+            "drainZones must be among zones",
         ),
     ];
     for (spec, words) in table {
@@ -170,7 +165,7 @@ async fn zones_that_cannot_keep_the_promise_and_unknown_fields_are_refused() {
             json!({ "members": 1, "placement": { "zoneSpread": "Required" } }),
             "needs at least 3 members",
         ),
-        (json!({ "hibernated": true }), "hibernated"),
+        (json!({ "hibernatd": true }), "hibernatd"),
         (
             json!({ "storage": { "size": "banana" } }),
             "must be a quantity of at least 1Gi",

@@ -221,7 +221,9 @@ impl Case<'_> {
         if let Some(id) = voters.iter().find(unknown) {
             return Err(Denial::Unknown(*id));
         }
-        if !voters.contains(&self.me) {
+        // Where nobody stays, nobody could take over: this leader makes the change and steps down.
+        let stays = self.status.voters.iter().any(|id| voters.contains(id));
+        if stays && !voters.contains(&self.me) {
             return Err(Denial::LeaderLeaves(self.me));
         }
         let last = self.status.last_log.unwrap_or(0);

@@ -6,6 +6,8 @@ use crate::MemberId;
 use crate::observed::{Life, Observed, Report, Reservation, Stage};
 use crate::steps::Step;
 
+use super::roster::Roster;
+
 /// What to do once the members answer, or what is still missing, in words.
 pub(super) fn initialize(
     observed: &Observed,
@@ -51,18 +53,28 @@ pub(super) fn initialize(
     Ok(steps)
 }
 
-/// Latches that a crash left behind the others.
-pub(super) fn finish_latches(observed: &Observed, reservation: &Reservation) -> Option<Step> {
+/// What the records do not say yet: latches that a crash left behind the others, and the stores of members
+/// that joined later.
+pub(super) fn finish_latches(observed: &Observed, roster: &Roster<'_>) -> Option<Step> {
     let record = observed
         .record
         .as_ref()
         .is_none_or(|record| record.stage == Stage::Bootstrapped);
-    let volumes = reservation
-        .size
-        .first_ids()
-        .filter_map(|id| observed.volumes.get(&id))
-        .all(|volume| volume.stage == Stage::Bootstrapped);
-    (!record || !volumes).then(|| latch(Stage::Bootstrapped, &stores_recorded(observed)))
+    let kept = || {
+        let volumes = observed.volumes.iter();
+        volumes.filter(|(_, volume)| volume.retired.is_none())
+    };
+    let volumes = kept().all(|(_, volume)| volume.stage == Stage::Bootstrapped);
+    let unknown = kept().filter(|(_, volume)| volume.store_uuid.is_none());
+    let joined: BTreeMap<MemberId, String> = unknown
+        .filter_map(|(id, _)| Some((*id, roster.seat(*id)?.store_uuid.clone()?)))
+        .collect();
+    if record && volumes && joined.is_empty() {
+        return None;
+    }
+    let mut stores = stores_recorded(observed);
+    stores.extend(joined);
+    Some(latch(Stage::Bootstrapped, &stores))
 }
 
 /// The best member to ask of those whose log holds a cluster.

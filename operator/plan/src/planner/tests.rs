@@ -1,8 +1,14 @@
 //! Goal: the decision for every situation of a cluster's birth and life. Method: whole plans, step by step;
 //! and (in `toy_world`) random crashes, deletions and wiped disks against a toy Kubernetes.
 
+mod change;
 mod fixture;
+mod loss;
+mod rollout;
 mod toy_world;
+mod waiting;
+
+use std::collections::BTreeMap;
 
 use fixture::{ID, NOW, Seen, spec};
 
@@ -15,6 +21,13 @@ use crate::{ClusterId, ClusterSize, MemberId, Zone};
 
 fn names(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(Step::name).collect()
+}
+
+fn apply(member: Assigned) -> Step {
+    Step::ApplyMember {
+        member,
+        running: true,
+    }
 }
 
 fn reason(plan: &Plan) -> BlockedReason {
@@ -41,13 +54,13 @@ fn a_new_cluster_is_reserved_and_created_in_one_go() {
                     reservation,
                     stage: Stage::Reserved
                 },
-                Step::SyncServices,
+                Step::SyncServices { at_least: Some(2) },
                 Step::CreateVolume(member(1, "zone-a")),
                 Step::CreateVolume(member(2, "zone-b")),
                 Step::CreateVolume(member(3, "zone-c")),
-                Step::ApplyMember(member(1, "zone-a")),
-                Step::ApplyMember(member(2, "zone-b")),
-                Step::ApplyMember(member(3, "zone-c")),
+                apply(member(1, "zone-a")),
+                apply(member(2, "zone-b")),
+                apply(member(3, "zone-c")),
             ],
             blocked: vec![],
             waiting: vec![
@@ -55,6 +68,8 @@ fn a_new_cluster_is_reserved_and_created_in_one_go() {
                 "m2: has no volume yet".to_owned(),
                 "m3: has no volume yet".to_owned(),
             ],
+            operation: None,
+            suspicions: BTreeMap::new(),
             recheck: Recheck::Soon,
         }
     );
@@ -179,32 +194,40 @@ fn a_recreated_kvcluster_takes_its_data_up_and_never_initializes() {
     (1..=3).for_each(|id| seen.answers(id, Life::Waiting));
     let empty = plan(&seen.observed, &spec(3), NOW);
     assert!(!names(&empty).contains(&"initialize".to_owned()));
-    assert_eq!(reason(&empty), BlockedReason::DataLost);
+    let reasons: Vec<_> = empty.blocked.iter().map(|blocked| blocked.reason).collect();
+    assert_eq!(
+        reasons,
+        [BlockedReason::QuorumLost, BlockedReason::DataLost]
+    );
 }
 
 #[test]
-fn a_recreated_kvcluster_of_another_size_is_told_the_right_one() {
+fn a_recreated_kvcluster_of_another_size_is_scaled_once_it_lives() {
     let mut seen = Seen::running(3);
     seen.forget_the_kvcluster();
     let plan = plan(&seen.observed, &spec(5), NOW);
-    assert_eq!(plan.steps, []);
-    assert_eq!(reason(&plan), BlockedReason::SizeMismatch);
-    assert!(plan.blocked[0].message.ends_with("members: 3"), "{plan:?}");
+    let steps = names(&plan);
+    assert_eq!(steps[0], "reserve");
+    assert_eq!(plan.reservation.unwrap().size.members(), 3, "its birth");
+    assert_eq!(steps[steps.len() - 2..], ["enlist", "enlist"]);
 }
 
 #[test]
 fn a_volume_lost_after_birth_is_never_replaced_by_an_empty_one() {
-    for stage in [Stage::Initializing, Stage::Bootstrapped] {
+    for (stage, word) in [
+        (Stage::Initializing, BlockedReason::VolumeLost),
+        (Stage::Bootstrapped, BlockedReason::QuorumLost),
+    ] {
         let mut seen = Seen::created(3);
         seen.latch(stage);
         seen.observed.volumes.remove(&MemberId(2));
         let plan = plan(&seen.observed, &spec(3), NOW);
         assert_eq!(
-            names(&plan)[..3],
+            names(&plan),
             ["services", "member-m1", "member-m3"],
             "{stage}"
         );
-        assert_eq!(reason(&plan), BlockedReason::VolumeLost, "{stage}");
+        assert_eq!(reason(&plan), word, "{stage}");
     }
 }
 
@@ -346,42 +369,4 @@ fn a_storage_class_that_is_not_there_stops_only_new_volumes() {
     let mut running = Seen::running(3);
     running.observed.world.storage_class = StorageClass::Missing;
     assert_eq!(plan(&running.observed, &spec(3), NOW).blocked, []);
-}
-
-#[test]
-fn slow_members_become_a_problem_after_the_deadline_only() {
-    let seen = Seen::created(3);
-    assert_eq!(plan(&seen.observed, &spec(3), NOW).blocked, []);
-    let late = UnixSeconds(NOW.0 + crate::limits::STARTUP_DEADLINE_SECONDS + 1);
-    assert_eq!(
-        reason(&plan(&seen.observed, &spec(3), late)),
-        BlockedReason::MembersNotStarting
-    );
-}
-
-#[test]
-fn the_scheduler_is_given_a_moment() {
-    let mut seen = Seen::created(3);
-    seen.observed.members.entry(MemberId(1)).or_default().pod = Some(Pod {
-        problem: Some(PodProblem {
-            unschedulable_since: Some(NOW),
-            message: "0/3 nodes are available".to_owned(),
-        }),
-        ..Pod::default()
-    });
-    assert_eq!(plan(&seen.observed, &spec(3), NOW).blocked, []);
-    let later = UnixSeconds(NOW.0 + crate::limits::UNSCHEDULABLE_PATIENCE_SECONDS + 1);
-    assert_eq!(
-        reason(&plan(&seen.observed, &spec(3), later)),
-        BlockedReason::Unschedulable
-    );
-}
-
-#[test]
-fn every_size_gets_its_members() {
-    for members in [1, 3, 5, 7, 9] {
-        let size = ClusterSize::try_from(members).unwrap();
-        let plan = plan(&Seen::nothing(members).observed, &spec(members), NOW);
-        assert_eq!(plan.steps.len(), 2 + 2 * size.members());
-    }
 }

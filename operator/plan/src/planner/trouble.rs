@@ -1,9 +1,11 @@
 //! What keeps a cluster from being what was asked for, in words that say what to do.
 
+use super::roster::Roster;
 use crate::MemberId;
+use crate::assess::{Assessment, MemberHealth};
 use crate::limits::{STARTUP_DEADLINE_SECONDS, UNSCHEDULABLE_PATIENCE_SECONDS};
-use crate::observed::{Life, Observed, Reservation, UnixSeconds};
-use crate::spec::Spec;
+use crate::observed::{Life, Observed, UnixSeconds};
+use crate::quorum::quorum;
 use crate::steps::{Blocked, BlockedReason};
 
 pub(super) fn name_taken(observed: &Observed) -> Blocked {
@@ -16,28 +18,22 @@ pub(super) fn name_taken(observed: &Observed) -> Blocked {
     )
 }
 
-pub(super) fn size_mismatch(reservation: &Reservation, spec: &Spec) -> Blocked {
-    let members = reservation.size.members();
-    Blocked::new(
-        BlockedReason::SizeMismatch,
-        format!(
-            "the data of this cluster (ID {}) has {members} members and spec.members is {}: create the KvCluster with members: {members}",
-            reservation.cluster_id,
-            spec.size.members(),
-        ),
-    )
-}
-
-pub(super) fn data_lost(observed: &Observed, reservation: &Reservation) -> Option<Blocked> {
-    let empty: Vec<String> = reservation
-        .size
-        .first_ids()
+/// Members whose store is empty, while nobody leads who could have them replaced.
+pub(super) fn data_lost(roster: &Roster<'_>) -> Option<Blocked> {
+    if roster.authority.is_some() {
+        return None;
+    }
+    let recorded = |id: &MemberId| {
+        let volume = roster.volume(*id);
+        volume.is_some_and(|volume| volume.store_uuid.is_some() && volume.retired.is_none())
+    };
+    let empty: Vec<String> = roster
+        .ids()
+        .into_iter()
+        .filter(recorded)
         .filter(|id| {
-            observed
-                .members
-                .get(id)
-                .and_then(|member| member.report.as_ref())
-                .is_some_and(|report| report.life == Life::Waiting)
+            let report = roster.report(*id);
+            report.is_some_and(|report| report.life == Life::Waiting)
         })
         .map(|id| id.to_string())
         .collect();
@@ -50,6 +46,41 @@ pub(super) fn data_lost(observed: &Observed, reservation: &Reservation) -> Optio
             ),
         )
     })
+}
+
+/// Fewer voters answer than must agree: said at once, and never mended by a guess.
+pub(super) fn quorum_lost(roster: &Roster<'_>, assessment: &Assessment) -> Option<Blocked> {
+    if roster.authority.is_some() {
+        return None;
+    }
+    let voters = assessment.tolerance.voters;
+    let needed = quorum(voters);
+    let of_voters = |member: &&MemberHealth| member.votes;
+    let members = || assessment.members.iter().filter(of_voters);
+    let answers = |member: &&MemberHealth| {
+        let report = roster.report(member.id);
+        report.is_some_and(|report| report.initialized)
+    };
+    let alive = members().filter(answers).count();
+    if alive >= needed {
+        // An election, or a link between them: they may well agree in a moment.
+        return None;
+    }
+    let missing: Vec<String> = members()
+        .filter(|member| !answers(member))
+        .map(|member| {
+            let problem = member.problem.as_deref().unwrap_or("it does not answer");
+            format!("{}: {problem}", member.id)
+        })
+        .collect();
+    Some(Blocked::new(
+        BlockedReason::QuorumLost,
+        format!(
+            "{alive} of {voters} voters answer and {needed} must agree, so nothing can be written or read through quorum ({}): bring {} of them back; until then no member, volume or healthy pod is touched, and nothing is initialized anew",
+            missing.join("; "),
+            needed - alive
+        ),
+    ))
 }
 
 pub(super) fn volume_lost(id: MemberId, how: &str) -> Blocked {

@@ -209,6 +209,7 @@ fn voters_change_to_an_odd_set_that_has_a_quorum() {
             voters([2, 3, 9]),
             "member 1 leads and would leave: hand leadership over first",
         ),
+        (world(1), voters([9]), "Make"),
         (world(3).with(lagging(4000)), voters([1, 2, 9]), "Make"),
         (
             world(3).with(lagging(3999)),

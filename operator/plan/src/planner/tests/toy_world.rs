@@ -15,6 +15,7 @@ use proptest::prelude::*;
 
 use super::fixture::{NOW, Seen, spec};
 use crate::observed::{Life, Record, Stage, StatusLatch, UnixSeconds, Volume};
+use crate::placement::Assigned;
 use crate::planner::plan;
 use crate::steps::Step;
 use crate::{ClusterId, MemberId};
@@ -158,6 +159,7 @@ impl World {
                     cluster_id: Some(reservation.cluster_id),
                     bootstrapped: *stage == Stage::Bootstrapped,
                     zones: reservation.zones.clone(),
+                    ..StatusLatch::default()
                 };
                 if !alive() {
                     return false;
@@ -168,12 +170,12 @@ impl World {
                 });
                 true
             }
-            Step::SyncServices | Step::ApplyMember(_) => true,
+            Step::SyncServices { .. } | Step::ApplyMember { .. } => true,
             Step::CreateVolume(member) => {
                 if !alive() {
                     return false;
                 }
-                self.create_volume(member.id);
+                self.create_volume(member);
                 true
             }
             Step::Latch { stage, stores } => {
@@ -205,10 +207,20 @@ impl World {
                 });
                 carriers.count() >= 2
             }
+            // What is done to a cluster that lives is checked against a toy Raft, elsewhere.
+            Step::Enlist { .. }
+            | Step::AddLearner { .. }
+            | Step::RemoveLearner { .. }
+            | Step::ChangeVoters { .. }
+            | Step::TransferLeader { .. }
+            | Step::Retire { .. }
+            | Step::DeleteVolume { .. }
+            | Step::Restart { .. } => true,
         }
     }
 
-    fn create_volume(&mut self, id: MemberId) {
+    fn create_volume(&mut self, member: &Assigned) {
+        let id = member.id;
         let reservation = self
             .seen
             .observed
@@ -232,8 +244,11 @@ impl World {
         let volume = Volume {
             reservation,
             stage: Stage::Reserved,
+            zone: member.zone.clone(),
             store_uuid: None,
+            retired: None,
             terminating: false,
+            node_gone: false,
             problem: None,
         };
         assert!(self.seen.observed.volumes.insert(id, volume).is_none());

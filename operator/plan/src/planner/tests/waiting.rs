@@ -1,0 +1,41 @@
+//! Goal: what takes long is said, and not too soon. Method: the same situation at two times.
+
+use super::*;
+
+#[test]
+fn slow_members_become_a_problem_after_the_deadline_only() {
+    let seen = Seen::created(3);
+    assert_eq!(plan(&seen.observed, &spec(3), NOW).blocked, []);
+    let late = UnixSeconds(NOW.0 + crate::limits::STARTUP_DEADLINE_SECONDS + 1);
+    assert_eq!(
+        reason(&plan(&seen.observed, &spec(3), late)),
+        BlockedReason::MembersNotStarting
+    );
+}
+
+#[test]
+fn the_scheduler_is_given_a_moment() {
+    let mut seen = Seen::created(3);
+    seen.observed.members.entry(MemberId(1)).or_default().pod = Some(Pod {
+        problem: Some(PodProblem {
+            unschedulable_since: Some(NOW),
+            message: "0/3 nodes are available".to_owned(),
+        }),
+        ..Pod::default()
+    });
+    assert_eq!(plan(&seen.observed, &spec(3), NOW).blocked, []);
+    let later = UnixSeconds(NOW.0 + crate::limits::UNSCHEDULABLE_PATIENCE_SECONDS + 1);
+    assert_eq!(
+        reason(&plan(&seen.observed, &spec(3), later)),
+        BlockedReason::Unschedulable
+    );
+}
+
+#[test]
+fn every_size_gets_its_members() {
+    for members in [1, 3, 5, 7, 9] {
+        let size = ClusterSize::try_from(members).unwrap();
+        let plan = plan(&Seen::nothing(members).observed, &spec(members), NOW);
+        assert_eq!(plan.steps.len(), 2 + 2 * size.members());
+    }
+}

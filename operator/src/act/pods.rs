@@ -1,0 +1,54 @@
+//! Having a pod made anew: evicted where it is Ready, so that disruption budgets are asked, deleted where it
+//! is not; always the very pod that was seen, and never by force.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, EvictParams, Preconditions};
+use kube::runtime::reflector::ObjectRef;
+use kvorum_plan::MemberId;
+
+use super::members::gone;
+use super::{Act, ActError};
+
+impl Act<'_> {
+    pub(super) async fn restart(&self, id: MemberId, evict: bool) -> Result<bool, ActError> {
+        let names = &self.cluster.names;
+        let name = names.pod(id);
+        let reference = ObjectRef::<Pod>::new(&name).within(&names.namespace);
+        let Some(pod) = self.caches.pods.get(&reference) else {
+            return Ok(false);
+        };
+        let delete = DeleteParams::default().preconditions(Preconditions {
+            uid: pod.uid(),
+            resource_version: None,
+        });
+        let object = format!("Pod {name}");
+        let api = self.api::<Pod>();
+        tracing::info!(
+            namespace = names.namespace,
+            cluster = names.cluster,
+            pod = name,
+            evict,
+            "Having a pod made anew"
+        );
+        if !evict {
+            gone(object, api.delete(&name, &delete).await.map(|_| ()))?;
+            return Ok(true);
+        }
+        let parameters = EvictParams {
+            delete_options: Some(delete),
+            ..EvictParams::default()
+        };
+        match api.evict(&name, &parameters).await {
+            // A budget says not now.
+            Err(kube::Error::Api(status)) if status.code == 429 => Err(ActError::OtherDisruption {
+                object,
+                message: status.message.clone(),
+            }),
+            evicted => {
+                gone(object, evicted.map(|_| ()))?;
+                Ok(true)
+            }
+        }
+    }
+}
