@@ -11,6 +11,7 @@
 mod birth;
 mod change;
 mod conflict;
+mod joiners;
 mod life;
 mod loss;
 mod power;

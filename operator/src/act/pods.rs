@@ -20,7 +20,8 @@ impl Act<'_> {
         };
         let delete = DeleteParams::default().preconditions(Preconditions {
             uid: pod.uid(),
-            resource_version: None,
+            // One that is deleted for being broken may have come up since it was seen.
+            resource_version: pod.resource_version().filter(|_| !evict),
         });
         let object = format!("Pod {name}");
         let api = self.api::<Pod>();

@@ -23,7 +23,7 @@ use serde_json::json;
 use super::members::gone;
 use super::{Act, ActError, Done};
 use crate::build;
-use crate::names::FIELD_MANAGER;
+use crate::names::{FIELD_MANAGER, RETIRED};
 
 /// What was written last, and what the object looked like then.
 ///
@@ -186,7 +186,11 @@ impl Act<'_> {
             Err(kube::Error::Api(status)) if status.code == 409 && stage == Stage::Bootstrapped => {
                 let there = api.get(&name).await;
                 let there = there.map_err(|error| ActError::of_call(object.clone(), error))?;
-                if there.annotations() == claim.annotations() {
+                // Kubernetes writes annotations of its own on a claim that is bound.
+                let mut ours = claim.annotations().iter();
+                let same =
+                    |(key, value): (&String, &String)| there.annotations().get(key) == Some(value);
+                if ours.all(same) && !there.annotations().contains_key(RETIRED) {
                     return Ok(false);
                 }
                 Err(ActError::Refused {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use super::joiners::Joiners;
 use super::loss::{self, Losses};
 use super::reserve;
 use super::roster::{Authority, Roster, Standing};
@@ -146,44 +147,6 @@ fn kind(roster: &Roster<'_>, spec: &Spec, losses: &Losses, want: &Target) -> Ope
     }
 }
 
-/// Members that are on their way in.
-struct Joiners {
-    /// Each where one is wanted.
-    wanted: Vec<MemberId>,
-    /// Left over from an earlier wish, or lost.
-    unwanted: Vec<MemberId>,
-    /// Zones that nobody is on the way to, each with its turn.
-    missing: Vec<(usize, Option<Zone>)>,
-}
-
-impl Joiners {
-    fn of(roster: &Roster<'_>, losses: &Losses, want: &Target) -> Self {
-        let learners = roster.with_standing(Standing::Learner);
-        let joining = roster.with_standing(Standing::Joining);
-        let proven_lost = |id: &MemberId| {
-            let suspicion = losses.suspicions.get(id);
-            suspicion.is_some_and(|is| is.loss != crate::observed::Loss::Unreachable)
-        };
-        // The one that is furthest goes first.
-        let (mut free, mut unwanted): (Vec<MemberId>, Vec<MemberId>) = learners
-            .chain(joining.filter(|id| !roster.retired(*id)))
-            .partition(|id| !proven_lost(id) && !roster.retired(*id));
-        let (mut wanted, mut missing) = (Vec::new(), Vec::new());
-        for (turn, zone) in want.add.iter().enumerate() {
-            match free.iter().position(|id| roster.zone(*id) == *zone) {
-                Some(place) => wanted.push(free.remove(place)),
-                None => missing.push((turn, zone.clone())),
-            }
-        }
-        unwanted.extend(free);
-        Self {
-            wanted,
-            unwanted,
-            missing,
-        }
-    }
-}
-
 enum Next {
     Do(Vec<Step>),
     Wait(Gated),
@@ -280,7 +243,7 @@ impl Maker<'_> {
     fn enlist(&self) -> Result<Vec<Step>, Blocked> {
         reserve::storage_class(self.roster.observed, self.spec)?;
         let there = &self.roster.observed.world.zones;
-        let full = self.joiners.missing.iter().find_map(|(_, zone)| {
+        let full = self.joiners.missing.iter().find_map(|zone| {
             let zone = zone.as_ref()?;
             (!there.contains_key(zone)).then_some(zone)
         });
@@ -293,17 +256,22 @@ impl Maker<'_> {
                 ),
             ));
         }
-        let (term, index) = self.expected();
-        let enlist = |(turn, zone): &(usize, Option<Zone>)| Step::Enlist {
+        // One at a time: the next look sees it, and asks for the one after it.
+        let enlist = |zone: &Option<Zone>| Step::Enlist {
             via: self.via(),
-            key: format!(
-                "{term}-{index}/{turn}/{}",
-                zone.as_ref().map_or("", Zone::as_str)
-            ),
+            key: format!("after-{}", self.newest()),
             zone: zone.clone(),
             replaces: self.replaces,
         };
-        Ok(self.joiners.missing.iter().map(enlist).collect())
+        Ok(self.joiners.missing.iter().take(1).map(enlist).collect())
+    }
+
+    /// The newest member of which anything is known. Whoever wants the next one, by whatever caches and for
+    /// whatever zone, asks for it by the same key, so that nobody makes a second one for the same place.
+    fn newest(&self) -> MemberId {
+        let known = self.roster.ids().into_iter();
+        let known = known.chain(self.authority.membership.removed.iter().copied());
+        known.max().unwrap_or(MemberId(0))
     }
 
     /// The next one that runs and waits becomes a learner.

@@ -67,6 +67,13 @@ pub(super) fn decide(
         plan.phase = Phase::QuorumLost;
         plan.blocked.insert(0, lost);
         plan.steps.extend(mend(&roster, spec));
+    } else if let Some(first) = stopping.first() {
+        // A pod goes by this very plan: whatever else takes one away waits for the next look.
+        plan.operation = Some(Operation {
+            kind: OperationKind::Fence,
+            member: Some(*first),
+            gate: None,
+        });
     } else {
         one_thing(&roster, spec, &reservation, &losses, &mut plan, now);
     }

@@ -25,6 +25,11 @@ pub(super) fn stopping(roster: &Roster<'_>, spec: &Spec, plan: &mut Plan) -> Vec
             followers
         };
     }
+    if roster.authority.is_some_and(|is| is.membership.joint) {
+        let gate = Gated::new(Gate::Uniform, "a membership change is half done");
+        plan.operation = Some(operation(OperationKind::Fence, first, Some(gate)));
+        return Vec::new();
+    }
     let voters: Vec<MemberId> = roster.with_standing(Standing::Voter).collect();
     let no_vote = roster.authority.is_some() && !voters.contains(&first);
     if no_vote || (!voters.is_empty() && roster.quorum_without(&voters, Some(first))) {

@@ -22,10 +22,15 @@ pub(super) fn steps(
     let out = |id: &MemberId| match roster.standing(*id) {
         Standing::Removed => true,
         // One that was marked stays marked: its ID is never given again.
-        Standing::Joining => unwanted.contains(id) || roster.retired(*id),
+        Standing::Joining => {
+            unwanted.contains(id) || roster.retired(*id) || roster.volume(*id).is_none()
+        }
         Standing::Voter | Standing::Learner | Standing::Unknown => false,
     };
-    let ids = roster.ids().into_iter().filter(out);
+    // Also where only a StatefulSet is left: a look that was overtaken may have made it anew.
+    let mut ids = roster.ids();
+    ids.extend(roster.observed.members.keys());
+    let ids = ids.into_iter().filter(out);
     ids.filter_map(|id| step(roster, id, spec, now)).collect()
 }
 

@@ -58,7 +58,7 @@ pub(super) fn decide(
 ) -> Progress {
     let mut order: Vec<(MemberId, &Pod)> = in_service(roster)
         .filter_map(|id| Some((id, roster.pod(id)?)))
-        .filter(|(_, pod)| !pod.terminating)
+        .filter(|(id, _)| !roster.leaving(*id))
         .collect();
     let Some((first, _)) = order.iter().find(|(_, pod)| !pod.up_to_date).copied() else {
         return Progress::default();

@@ -132,7 +132,14 @@ impl<'a> Roster<'a> {
     /// Whether `voters` without `stopped` are a quorum that is healthy now.
     pub(super) fn quorum_without(&self, voters: &[MemberId], stopped: Option<MemberId>) -> bool {
         let rest = voters.iter().filter(|id| Some(**id) != stopped);
-        rest.filter(|id| self.healthy(**id)).count() >= quorum(voters.len())
+        let rest = rest.filter(|id| self.healthy(**id) && !self.leaving(**id));
+        rest.count() >= quorum(voters.len())
+    }
+
+    /// Whether its pod is about to go: it may answer for a moment longer.
+    pub(super) fn leaving(&self, id: MemberId) -> bool {
+        let stopped = self.member(id).and_then(|member| member.set);
+        stopped.is_some_and(|set| !set.running) || self.pod(id).is_some_and(|pod| pod.terminating)
     }
 
     /// Whether no pod of any voter in this zone serves, where the zone holds more than one or its nodes are

@@ -179,7 +179,7 @@ fn a_zone_that_is_away_is_waited_for() {
         .into_iter()
         .map(|(zone, _)| zone.unwrap())
         .collect();
-    assert_eq!(zones, [Zone::new("zone-d"), Zone::new("zone-d")]);
+    assert_eq!(zones, [Zone::new("zone-d")], "the other one next");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! the first. Method: one situation a test.
 
 use super::*;
+use crate::observed::Set;
 use crate::operation::{Gate, OperationKind};
 use crate::spec::{Rollout, Spec};
 
@@ -19,6 +20,18 @@ fn acts(plan: &Plan) -> Vec<Step> {
 fn gate(plan: &Plan) -> Option<Gate> {
     let operation = plan.operation.as_ref()?;
     operation.gate.as_ref().map(|gated| gated.gate)
+}
+
+/// Members whose pods go for good.
+fn stopped(plan: &Plan) -> Vec<u64> {
+    let stops = plan.steps.iter().filter_map(|step| match step {
+        Step::ApplyMember {
+            member,
+            running: false,
+        } => Some(member.id.0),
+        _ => None,
+    });
+    stops.collect()
 }
 
 fn evict(id: u64) -> Vec<Step> {
@@ -196,16 +209,6 @@ fn the_leader_goes_home_while_all_is_well() {
 #[test]
 fn hibernation_stops_followers_first_and_a_fence_needs_a_quorum() {
     let seen = Seen::running(3);
-    let stopped = |plan: &Plan| -> Vec<u64> {
-        let stops = plan.steps.iter().filter_map(|step| match step {
-            Step::ApplyMember {
-                member,
-                running: false,
-            } => Some(member.id.0),
-            _ => None,
-        });
-        stops.collect()
-    };
     let mut asleep = spec(3);
     asleep.hibernated = true;
     let plan = decide(&seen, &asleep);
@@ -222,4 +225,39 @@ fn hibernation_stops_followers_first_and_a_fence_needs_a_quorum() {
     one_down.dies(1);
     let plan = decide(&one_down, &fenced);
     assert_eq!((stopped(&plan), gate(&plan)), (vec![], Some(Gate::Quorum)));
+}
+
+#[test]
+fn nothing_else_is_stopped_while_a_fenced_pod_goes() {
+    let mut seen = Seen::running(3);
+    (1..=3).for_each(|id| seen.pod(id).up_to_date = false);
+    let mut fenced = spec(3);
+    fenced.fenced = vec![MemberId(2)];
+    let first = decide(&seen, &fenced);
+    assert_eq!(stopped(&first), [2]);
+    assert!(
+        !names(&first).iter().any(|step| step.starts_with("restart")),
+        "{first:?}"
+    );
+    // Its pod still answers, and counts for nobody's quorum.
+    let member = seen.observed.members.get_mut(&MemberId(2)).unwrap();
+    member.set = Some(Set::default());
+    let next = decide(&seen, &fenced);
+    assert_eq!(gate(&next), Some(Gate::Quorum));
+    assert!(
+        !names(&next).iter().any(|step| step.starts_with("restart")),
+        "{next:?}"
+    );
+    fenced.fenced.push(MemberId(3));
+    assert_eq!(stopped(&decide(&seen, &fenced)), [2], "3 stays");
+}
+
+#[test]
+fn nobody_is_fenced_half_way_between_two_sets_of_voters() {
+    let mut seen = Seen::running(5);
+    seen.membership().joint = true;
+    let mut fenced = spec(5);
+    fenced.fenced = vec![MemberId(1)];
+    let plan = decide(&seen, &fenced);
+    assert_eq!((stopped(&plan), gate(&plan)), (vec![], Some(Gate::Uniform)));
 }
