@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: builds what is measured and runs crate kvorum-bench.
+//! `cargo xtask bench` and `bench-operator`: build what is measured and run what measures it.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
@@ -12,13 +12,31 @@ use crate::workspace::Programs;
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
     let etcd = tools::ensure(ToolSet::Etcd37)?;
     let programs = Programs::build(&["kvorum-node", "kvorum-bench"])?;
-    let status = Command::new(programs.path("kvorum-bench"))
-        .args(arguments)
+    let mut command = Command::new(programs.path("kvorum-bench"));
+    command
         .env("KVORUM_NODE_BIN", programs.path("kvorum-node"))
         .env("KVORUM_ETCD_BIN", etcd.join("etcd"))
-        .env("KVORUM_ETCDCTL_BIN", etcd.join("etcdctl"))
+        .env("KVORUM_ETCDCTL_BIN", etcd.join("etcdctl"));
+    pass_on(command.args(arguments))
+}
+
+/// Builds the operator in release, and the Kubernetes around it.
+pub(crate) fn run_operator(arguments: &[OsString]) -> Result<ExitCode> {
+    tools::ensure_all(&[ToolSet::Etcd37, ToolSet::Kubernetes])?;
+    let etcd = tools::ensure(ToolSet::Etcd37)?;
+    let programs = Programs::build(&["kvorum-operator", "kvorum-many"])?;
+    let mut command = Command::new(programs.path("kvorum-many"));
+    command
+        .env("KVORUM_OPERATOR_BIN", programs.path("kvorum-operator"))
+        .env("KVORUM_ETCD_BIN", etcd.join("etcd"))
+        .env("KVORUM_KUBERNETES_DIR", tools::ensure(ToolSet::Kubernetes)?);
+    pass_on(command.args(arguments))
+}
+
+fn pass_on(command: &mut Command) -> Result<ExitCode> {
+    let status = command
         .status()
-        .context("cannot run kvorum-bench")?;
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
     Ok(status
         .code()
         .and_then(|code| u8::try_from(code).ok())

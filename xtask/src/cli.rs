@@ -61,6 +61,12 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Measure one operator with very many clusters on a Kubernetes of simulated nodes and members
+    BenchOperator {
+        /// Passed to the benchmark; `cargo xtask bench-operator -- --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Measure kvorum-node beside etcd, alternating, on this machine
     Bench {
         /// Passed to the benchmark; `cargo xtask bench -- --help` lists them

@@ -61,6 +61,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Verify => return gate::verify(),
         Command::Fix => return gate::fix(),
         Command::Codegen { check } => return codegen::run(*check),
+        Command::BenchOperator { arguments } => return bench::run_operator(arguments),
         Command::Bench { arguments } => return bench::run(arguments),
     }
     Ok(ExitCode::SUCCESS)

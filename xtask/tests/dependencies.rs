@@ -182,6 +182,7 @@ fn nothing_depends_on_what_tests_it() {
         "kvorum-faults",
         "kvorum-zones",
         "kvorum-bench",
+        "kvorum-many",
         "xtask",
     ];
     for product in [
