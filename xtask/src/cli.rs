@@ -51,6 +51,8 @@ pub(crate) enum Command {
     FailureModes,
     /// Record histories of concurrent clients under faults and have them checked
     Linearizability(LinearizabilityOptions),
+    /// Check the planner against a toy Kubernetes and a toy Raft, for as long as one likes
+    ModelCheck(ModelCheckOptions),
     /// Check formatting, lints and generated files; changes nothing
     Verify,
     /// Format, apply what the linter can fix, write generated files
@@ -102,6 +104,19 @@ pub(crate) struct LinearizabilityOptions {
     /// Draw the same requests and faults again, as a failure printed it
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ModelCheckOptions {
+    /// States of each small world at most
+    #[arg(long, default_value_t = 200_000)]
+    pub(crate) states: usize,
+    /// Random walks through each bigger world
+    #[arg(long, default_value_t = 5000)]
+    pub(crate) seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    pub(crate) first: u64,
 }
 
 #[derive(Clone, Debug, Args)]

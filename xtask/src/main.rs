@@ -11,6 +11,7 @@ mod gate;
 mod images;
 mod kubernetes;
 mod layers;
+mod model;
 mod picture;
 mod test;
 mod up;
@@ -58,6 +59,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Test(options) => return test::run(options, Vec::new()),
         Command::Linearizability(options) => return faults::check_histories(options),
         Command::FailureModes => return faults::write_failure_modes(),
+        Command::ModelCheck(options) => return model::run(options),
         Command::Verify => return gate::verify(),
         Command::Fix => return gate::fix(),
         Command::Codegen { check } => return codegen::run(*check),

@@ -133,12 +133,17 @@ impl Act<'_> {
         member: &Assigned,
         running: bool,
     ) -> Result<Done, ActError> {
-        let intent = build::statefulset(self.cluster, reservation, member, running)
+        let mut intent = build::statefulset(self.cluster, reservation, member, running)
             .map_err(ActError::Overlay)?;
         let names = &self.cluster.names;
         let name = intent.name_any();
         let reference = ObjectRef::<StatefulSet>::new(&name).within(&names.namespace);
         let seen = self.caches.statefulsets.get(&reference);
+        if !running {
+            // Whether its pod may go was judged by what was seen: another operator may have let it run since.
+            intent.metadata.resource_version =
+                seen.as_ref().and_then(|seen| seen.resource_version());
+        }
         let held = seen.filter(|seen| {
             !self.cluster.operator_changes_at_once && build::only_operator_changed(seen, &intent)
         });
@@ -149,10 +154,11 @@ impl Act<'_> {
         if seen.spec.replicas == intent.spec.replicas {
             return Ok(Done::HeldBack);
         }
-        let patch = json!({
-            "metadata": { "uid": seen.uid() },
-            "spec": { "replicas": intent.spec.replicas },
-        });
+        let mut metadata = json!({ "uid": seen.uid() });
+        if let Some(version) = &intent.metadata.resource_version {
+            metadata["resourceVersion"] = json!(version);
+        }
+        let patch = json!({ "metadata": metadata, "spec": { "replicas": intent.spec.replicas } });
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
