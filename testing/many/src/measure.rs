@@ -233,7 +233,7 @@ fn print(options: &Options, formed: Duration, before: &Sample, after: &Sample) {
     let failed = |sample: &Sample| sample.results.get("error").copied().unwrap_or(0.0);
     let met = |met: bool| if met { "met" } else { "MISSED" };
     println!(
-        "one operator, {} KvClusters of {} members",
+        "one operator, {} KvClusters of {} members, and one that it cannot read",
         options.clusters, options.members
     );
     println!(

@@ -9,8 +9,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolume};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::DeserializeGuard;
+use kube::{Api, Client};
 use kvorum_api::KvCluster;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,22 +56,8 @@ where
 
 /// Everything but the clusters.
 pub(crate) async fn prepare(client: &Client, clusters: usize, pods: usize) -> Result<()> {
-    let definition = kvorum_api::crd();
-    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
-    let parameters = PatchParams::apply("kvorum-many").force();
-    definitions
-        .patch(
-            &definition.name_any(),
-            &parameters,
-            &Patch::Apply(&definition),
-        )
-        .await?;
-    until("the definition is established", API_READY, || async {
-        let all = Api::<KvCluster>::all(client.clone());
-        let listed = all.list(&ListParams::default()).await;
-        Ok(listed.map(|_| ()).map_err(|error| error.to_string()))
-    })
-    .await?;
+    unreadable(client).await?;
+    define(client, &serde_json::to_value(kvorum_api::crd())?).await?;
     for number in 0..clusters.div_ceil(PER_NAMESPACE) {
         let name = namespace(number * PER_NAMESPACE);
         let api = Api::<Namespace>::all(client.clone());
@@ -99,6 +86,47 @@ pub(crate) async fn prepare(client: &Client, clusters: usize, pods: usize) -> Re
         create(api, volume(number))
     });
     at_a_time(volumes).await
+}
+
+/// Installs a definition.
+async fn define(client: &Client, definition: &Value) -> Result<()> {
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    let parameters = PatchParams::apply("kvorum-many").force();
+    let name = definition["metadata"]["name"].as_str().unwrap_or_default();
+    definitions
+        .patch(name, &parameters, &Patch::Apply(definition))
+        .await?;
+    Ok(())
+}
+
+/// A KvCluster that the operator cannot read, from a time in which the definition let anything through: the
+/// operator must not be stopped by it.
+async fn unreadable(client: &Client) -> Result<()> {
+    let mut loose = serde_json::to_value(kvorum_api::crd())?;
+    let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    let mut spec = anything.clone();
+    // Objects are selected by it.
+    spec["properties"] = json!({ "version": { "type": "string" } });
+    loose["spec"]["versions"][0]["schema"]["openAPIV3Schema"] =
+        json!({ "type": "object", "properties": { "spec": spec, "status": anything } });
+    loose["spec"]["versions"][0]["subresources"] = json!({ "status": {} });
+    define(client, &loose).await?;
+    let object: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "kvorum.dev/v1alpha1",
+        "kind": "KvCluster",
+        "metadata": { "name": "unreadable" },
+        "spec": { "members": "three" },
+    }))?;
+    let api = Api::<DynamicObject>::namespaced_with(
+        client.clone(),
+        "default",
+        &ApiResource::erase::<KvCluster>(&()),
+    );
+    until("the definition is established", API_READY, || async {
+        let created = api.create(&PostParams::default(), &object).await;
+        Ok(created.map(|_| ()).map_err(|error| error.to_string()))
+    })
+    .await
 }
 
 async fn at_a_time(requests: impl Iterator<Item = impl Future<Output = Result<()>>>) -> Result<()> {
@@ -175,10 +203,11 @@ pub(crate) async fn create_clusters(
 
 /// How many clusters are Ready.
 pub(crate) async fn ready(client: &Client) -> Result<usize> {
-    let clusters = Api::<KvCluster>::all(client.clone());
+    let clusters = Api::<DeserializeGuard<KvCluster>>::all(client.clone());
     let listed = clusters.list(&ListParams::default()).await?;
-    let is_ready = |cluster: &&KvCluster| {
-        let status = cluster.status.as_ref();
+    let is_ready = |cluster: &&DeserializeGuard<KvCluster>| {
+        let readable = cluster.0.as_ref().ok();
+        let status = readable.and_then(|cluster| cluster.status.as_ref());
         status.is_some_and(|status| kvorum_operator::status::is_true(&status.conditions, "Ready"))
     };
     Ok(listed.items.iter().filter(is_ready).count())
