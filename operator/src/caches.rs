@@ -5,8 +5,9 @@ mod merged;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use futures::future::{BoxFuture, Shared};
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Service};
@@ -130,8 +131,17 @@ where
     store
 }
 
-/// Waits until every cache has been filled once; false if a watch has ended before.
-pub async fn filled(caches: &Caches) -> bool {
+/// Resolves once every cache has been filled; to false if a watch has ended before.
+pub type Filled = Shared<BoxFuture<'static, bool>>;
+
+/// Waits for the caches, once for all who wait: a store wakes only the last of several who wait for it, and
+/// with each look waiting by itself all but one would wait for ever.
+#[must_use]
+pub fn filled(caches: Caches) -> Filled {
+    async move { all_filled(&caches).await }.boxed().shared()
+}
+
+async fn all_filled(caches: &Caches) -> bool {
     let Caches {
         statefulsets,
         pods,
@@ -279,4 +289,34 @@ fn node_facts(node: &Node) -> Option<u64> {
         crate::world::node_is_ready(node),
     ]);
     Some(crate::fingerprint::of(&facts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream::FuturesUnordered;
+
+    #[test]
+    fn all_who_wait_for_the_caches_are_told() {
+        let (nodes, mut late) = reflector::store();
+        let caches = Caches {
+            statefulsets: empty(),
+            pods: empty(),
+            claims: empty(),
+            services: empty(),
+            budgets: empty(),
+            records: empty(),
+            nodes,
+            classes: empty(),
+            scope: Scope::default(),
+        };
+        let filled = filled(caches);
+        let mut looks: FuturesUnordered<Filled> = (0..10).map(|_| filled.clone()).collect();
+        assert!(looks.next().now_or_never().is_none(), "nodes are not there");
+        late.apply_watcher_event(&watcher::Event::Init);
+        late.apply_watcher_event(&watcher::Event::InitDone);
+        for look in 0..10 {
+            assert_eq!(looks.next().now_or_never(), Some(Some(true)), "{look}");
+        }
+    }
 }

@@ -59,12 +59,16 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()> + Send + Syn
     let config = Config::default()
         .concurrency(RECONCILES_AT_ONCE)
         .debounce(DEBOUNCE);
-    let look = |cluster: Arc<Guarded>, context: Arc<Context>| async move {
-        // A decision on half-filled caches would be one on an imagined world.
-        if caches::filled(&context.caches).await {
-            Ok::<Action, Infallible>(reconcile(cluster, context).await)
-        } else {
-            Ok(Action::requeue(Duration::from_secs(1)))
+    let filled = caches::filled(context.caches.clone());
+    let look = move |cluster: Arc<Guarded>, context: Arc<Context>| {
+        let filled = filled.clone();
+        async move {
+            // A decision on half-filled caches would be one on an imagined world.
+            if filled.await {
+                Ok::<Action, Infallible>(reconcile(cluster, context).await)
+            } else {
+                Ok(Action::requeue(Duration::from_secs(1)))
+            }
         }
     };
     controller
