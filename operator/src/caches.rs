@@ -136,7 +136,6 @@ pub type Filled = Shared<BoxFuture<'static, bool>>;
 
 /// Waits for the caches, once for all who wait: a store wakes only the last of several who wait for it, and
 /// with each look waiting by itself all but one would wait for ever.
-#[must_use]
 pub fn filled(caches: Caches) -> Filled {
     async move { all_filled(&caches).await }.boxed().shared()
 }
