@@ -25,6 +25,7 @@ use crate::names::{CLUSTER_LABEL, MEMBER_LABEL};
 use crate::validate::ValidCluster;
 use crate::{scope, world};
 
+mod disks;
 mod foreign;
 mod pods;
 
@@ -79,11 +80,8 @@ pub async fn observe(
         read.map_err(|problem| note(format!("ConfigMap {}", record.name_any()), problem))
             .ok()
     });
-    // Who may not see nodes cannot say that one is gone.
-    let node_is_there = |node: &str| {
-        !caches.scope.sees_nodes() || caches.nodes.get(&ObjectRef::new(node)).is_some()
-    };
-    let (volumes, claim_uids) = volumes_of(&claims, node_is_there, &mut note);
+    let stranded = disks::stranded(client, caches, &claims).await;
+    let (volumes, claim_uids) = volumes_of(&claims, &stranded, &mut note);
     let latch = status_latch(&status, &mut note);
     let expected = volumes
         .values()
@@ -141,7 +139,7 @@ fn surroundings(caches: &Caches, valid: &ValidCluster, status: &KvClusterStatus)
 /// The volumes that can be read, and the UIDs of all claims, by member.
 fn volumes_of(
     claims: &[PersistentVolumeClaim],
-    node_is_there: impl Fn(&str) -> bool,
+    stranded: &BTreeSet<String>,
     note: &mut impl FnMut(String, String),
 ) -> (BTreeMap<MemberId, Volume>, HashMap<MemberId, String>) {
     let mut volumes = BTreeMap::new();
@@ -151,7 +149,7 @@ fn volumes_of(
             continue;
         };
         claim_uids.insert(id, claim.uid().unwrap_or_default());
-        match build::read_volume(claim, id, &node_is_there) {
+        match build::read_volume(claim, id, stranded.contains(&claim.name_any())) {
             Ok(volume) => drop(volumes.insert(id, volume)),
             Err(problem) => note(
                 format!("PersistentVolumeClaim {}", claim.name_any()),

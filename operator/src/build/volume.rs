@@ -15,9 +15,6 @@ use super::record::{read, written};
 use crate::names;
 use crate::validate::ValidCluster;
 
-/// Kubernetes' own: the node that a volume was provisioned for.
-const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
-
 /// A new member's volume claim: no owner, so that no deletion of a KvCluster takes data along.
 #[must_use]
 pub fn volume(
@@ -109,14 +106,15 @@ fn metadata(
     }
 }
 
-/// Reads a volume claim back; the error says what is unreadable.
+/// Reads a volume claim back, `stranded` if no node is left that its disk can be reached from; the error says
+/// what is unreadable.
 ///
 /// # Errors
 /// When somebody has changed its annotations.
 pub fn read_volume(
     claim: &PersistentVolumeClaim,
     expected: MemberId,
-    node_is_there: impl Fn(&str) -> bool,
+    stranded: bool,
 ) -> Result<Volume, String> {
     let annotations = claim.annotations();
     let (reservation, stage) = read(|key| annotations.get(key).cloned())?;
@@ -141,13 +139,12 @@ pub fn read_volume(
             Some(UnixSeconds(seconds))
         }
     };
-    let node = annotations.get(SELECTED_NODE);
     Ok(Volume {
         reservation,
         stage,
         zone: annotations.get(names::ZONE).map(Zone::new),
         retired,
-        node_gone: node.is_some_and(|node| !node_is_there(node)),
+        node_gone: stranded,
         store_uuid: annotations.get(names::STORE_UUID).cloned(),
         terminating: claim.metadata.deletion_timestamp.is_some(),
         problem: (phase == Some("Lost"))

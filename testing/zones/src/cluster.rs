@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod};
-use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use kvorum_api::{KvCluster, KvClusterStatus};
+use kvorum_api::{KvCluster, KvClusterStatus, MemberRole, MemberStatus};
 use serde_json::{Value, json};
 
 use crate::world::{World, until};
@@ -215,6 +215,62 @@ impl Cluster<'_> {
 
     fn selected(&self) -> ListParams {
         ListParams::default().labels(&format!("kvorum.dev/cluster={}", self.name))
+    }
+
+    /// Changes the spec.
+    ///
+    /// # Errors
+    /// What the API server says.
+    pub async fn change(&self, spec: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        let api = self.space.api::<KvCluster>();
+        api.patch(&self.name, &PatchParams::default(), &patch)
+            .await?;
+        Ok(())
+    }
+
+    /// Waits until it is Ready by its newest spec and nothing is under way; says how long that took.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn settled(&self, deadline: Duration) -> Result<Duration> {
+        let started = Instant::now();
+        until(&format!("{} settled", self.name), deadline, || async {
+            let object = self.object().await?;
+            let status = object.status.unwrap_or_default();
+            let newest = Some(status.observed_generation) == object.metadata.generation;
+            let ready = kvorum_operator::status::is_true(&status.conditions, "Ready");
+            let at_rest = newest && ready && status.operation.is_none();
+            Ok(if at_rest {
+                Ok(())
+            } else {
+                Err(describe(&status))
+            })
+        })
+        .await?;
+        Ok(started.elapsed())
+    }
+
+    /// The member that leads.
+    ///
+    /// # Errors
+    /// When none does.
+    pub async fn leader(&self) -> Result<MemberStatus> {
+        let members = self.status().await?.members;
+        let leader = members.into_iter().find(|member| member.leader);
+        leader.context("nobody leads")
+    }
+
+    /// The IDs of its voters.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn voters(&self) -> Result<Vec<i64>> {
+        let members = self.status().await?.members;
+        let voters = members
+            .into_iter()
+            .filter(|member| member.role == MemberRole::Voter);
+        Ok(voters.map(|member| member.id).collect())
     }
 
     /// Deletes the KvCluster and waits until its pods are gone; its volumes stay.

@@ -14,10 +14,12 @@ pub mod cluster;
 pub mod data;
 pub mod install;
 pub mod limits;
+pub mod load;
 pub mod program;
 pub mod world;
 
 pub use api_server::ApiServer;
 pub use cluster::{Cluster, Space};
 pub use data::Writer;
+pub use load::Load;
 pub use world::World;

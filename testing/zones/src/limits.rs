@@ -22,3 +22,13 @@ pub const REQUEST: Duration = Duration::from_secs(2);
 pub const POLL: Duration = Duration::from_millis(100);
 /// An API server on our members, from its start to its first answer.
 pub const API_READY: Duration = Duration::from_secs(120);
+/// Writers of a load.
+pub const WRITERS: usize = 4;
+/// One attempt of a writer at one member.
+pub const ATTEMPT: Duration = Duration::from_millis(400);
+/// Between two writes of a writer.
+pub const WRITE_PAUSE: Duration = Duration::from_millis(20);
+/// Between two looks for members that came or went.
+pub const ENDPOINTS_REFRESH: Duration = Duration::from_millis(500);
+/// An operation of the operator, from the change of the spec to Ready.
+pub const OPERATED: Duration = Duration::from_secs(180);

@@ -6,8 +6,6 @@
     reason = "a test fails by panicking"
 )]
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
@@ -110,17 +108,15 @@ async fn a_kvcluster_deleted_and_created_again_has_the_same_id_and_the_same_data
     reader.check(FAILOVER).await.unwrap();
     reader.write_many(10, FAILOVER).await.unwrap();
 
-    // Created again with another size, it is told the right one and nothing is touched.
+    // Created again with another size, it takes its data up and then becomes what is asked for.
     cluster.delete(CONDITION).await.unwrap();
-    let wrong = space
-        .create("orders", json!({ "members": 5 }))
-        .await
-        .unwrap();
-    let (reason, message) = wrong.condition("Stalled", "True", CONDITION).await.unwrap();
-    println!("{reason}: {message}");
-    assert_eq!(reason, "SizeMismatch");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(wrong.pods().await.unwrap().len(), 0);
-    assert_eq!(wrong.volumes().await.unwrap().len(), 3);
+    let spec = json!({ "members": 5, "placement": { "nodeSpread": "Preferred" } });
+    let grown = space.create("orders", spec).await.unwrap();
+    grown.settled(READY).await.unwrap();
+    let last = grown.status().await.unwrap();
+    assert_eq!((last.cluster_id, last.voters), (before.cluster_id, 5));
+    let mut reader = Writer::new(&grown).await.unwrap();
+    reader.continue_from(&writer);
+    reader.check(FAILOVER).await.unwrap();
     space.finish().await.unwrap();
 }

@@ -145,8 +145,7 @@ fn look(roster: &Roster<'_>, id: MemberId) -> Option<Loss> {
         let other = registered.is_some_and(|store| *store != report.store_uuid);
         return (report.life == Life::Waiting || other).then_some(Loss::StoreGone);
     }
-    let stuck = roster.pod(id).is_none_or(|pod| pod.node.is_none());
-    if volume.node_gone && stuck {
+    if volume.node_gone {
         return Some(Loss::NodeGone);
     }
     (!roster.caught_up(id) && !asleep(roster, id)).then_some(Loss::Unreachable)
