@@ -62,7 +62,7 @@ fn odd_sizes_are_taken() {
 }
 
 #[test]
-fn other_sizes_are_told_what_to_use() {
+fn d9_other_sizes_are_refused_and_told_what_to_use() {
     let table = [
         (-1, "must be at least 1"),
         (0, "must be at least 1: use 1, 3, 5, 7 or 9"),

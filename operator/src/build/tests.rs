@@ -80,7 +80,7 @@ fn the_volume_of_a_member() {
 }
 
 #[test]
-fn a_volume_reads_back_what_was_written() {
+fn d15_a_volume_reads_back_what_was_written_and_never_as_another_members() {
     let (cluster, reservation) = cluster(3, |_| ());
     let member = &reservation.members()[2];
     let latch = (Stage::Initializing, Some("store-3"));

@@ -227,6 +227,26 @@ fn lost_quorum_is_an_outage() {
 }
 
 #[test]
+fn d4_what_a_member_says_is_shown_at_that_member() {
+    let mut case = Case::running(&["a", "b", "c"]);
+    case.lose(1);
+    case.lose(3);
+    let shown = case.status().members.into_iter();
+    let shown: Vec<_> = shown
+        .map(|member| (member.id, member.ready, member.leader, member.version))
+        .collect();
+    let version = Some("0.10.0".to_owned());
+    assert_eq!(
+        shown,
+        [
+            (1, false, false, None),
+            (2, true, true, version),
+            (3, false, false, None)
+        ]
+    );
+}
+
+#[test]
 fn a_node_in_another_zone_is_a_mismatch() {
     let mut case = Case::running(&["a", "b", "c"]);
     let member = case.observed.members.get_mut(&MemberId(1)).unwrap();

@@ -141,9 +141,11 @@ fn look(roster: &Roster<'_>, id: MemberId) -> Option<Loss> {
         return Some(Loss::VolumeGoing);
     }
     if let Some(report) = roster.report(id) {
-        let registered = roster.seat(id).and_then(|seat| seat.store_uuid.as_ref());
+        // One that was added a moment ago waits still: on the very store that it was added with.
+        let seat = roster.seat(id).and_then(|seat| seat.store_uuid.as_ref());
+        let registered = seat.or(volume.store_uuid.as_ref());
         let other = registered.is_some_and(|store| *store != report.store_uuid);
-        return (report.life == Life::Waiting || other).then_some(Loss::StoreGone);
+        return other.then_some(Loss::StoreGone);
     }
     if volume.node_gone {
         return Some(Loss::NodeGone);

@@ -4,6 +4,7 @@
 mod change;
 mod fixture;
 mod loss;
+mod rivals;
 mod rollout;
 mod toy_world;
 mod waiting;

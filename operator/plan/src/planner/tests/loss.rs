@@ -90,6 +90,18 @@ fn another_proof_starts_anew_and_none_is_forgotten() {
 }
 
 #[test]
+fn one_that_was_just_added_and_does_not_know_it_yet_is_not_lost() {
+    let mut seen = Seen::running(3);
+    seen.learns(4, "zone-a");
+    let member = seen.observed.members.get_mut(&MemberId(4)).unwrap();
+    member.report.as_mut().unwrap().life = Life::Waiting;
+    seen.joins(5, "zone-b");
+    let plan = plan(&seen.observed, &spec(5), NOW);
+    assert_eq!(plan.suspicions, BTreeMap::new());
+    assert_eq!(names(&plan).last().unwrap(), "add-m5");
+}
+
+#[test]
 fn silence_takes_long() {
     let mut seen = Seen::running(3);
     lose(&mut seen, 3, Loss::Unreachable);
