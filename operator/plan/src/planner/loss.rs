@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::roster::{Roster, Standing};
 use crate::limits::{REPLACEMENT_WINDOW_SECONDS, TWO_PROOFS_SECONDS};
-use crate::observed::{Life, Loss, Suspicion, UnixSeconds};
+use crate::observed::{Loss, Suspicion, UnixSeconds};
 use crate::operation::{Gate, Gated};
 use crate::spec::{ReplacementPolicy, Spec};
 use crate::steps::{Blocked, BlockedReason};
