@@ -468,12 +468,6 @@ fn on_clusters() -> Vec<Row> {
             Attempt::DeleteDefinition,
             definition,
         ),
-        (
-            BACKUP,
-            "deletes the definition",
-            Attempt::DeleteDefinition,
-            None,
-        ),
     ]
 }
 
