@@ -155,6 +155,9 @@ impl Consensus {
             if let Some(call_reply::Reply::ReadIndex(id)) = reply {
                 return Ok(id.index);
             }
+            if self.context.removed.is_cancelled() {
+                return Err(Failure::Stopped);
+            }
             if Instant::now() + NO_LEADER_PAUSE >= deadline {
                 return Err(Failure::TimedOut);
             }
@@ -197,10 +200,16 @@ impl Consensus {
 
     async fn wait_applied_until(&self, index: u64, deadline: Instant) -> Result<(), Failure> {
         let mut progress = self.progress.clone();
-        let reached = progress.wait_for(|p| p.index >= index);
+        let reached = async {
+            tokio::select! {
+                reached = progress.wait_for(|p| p.index >= index) => reached.map(|_| ()).map_err(|_| ()),
+                // Nobody sends it anything any more.
+                () = self.context.removed.cancelled() => Err(()),
+            }
+        };
         match tokio::time::timeout_at(deadline, reached).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(Failure::Stopped),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(())) => Err(Failure::Stopped),
             Err(_) => Err(Failure::TimedOut),
         }
     }

@@ -273,6 +273,10 @@ async fn wait_for_end(member: &Arc<Member>) -> anyhow::Result<Ended> {
         tokio::select! {
             _ = terminate.recv() => return Ok(Ended::Signal("SIGTERM")),
             _ = interrupt.recv() => return Ok(Ended::Signal("SIGINT")),
+            () = member.context().removed.cancelled() => {
+                tracing::info!("This member was removed from the cluster: ending");
+                return Ok(Ended::Removed);
+            }
             _ = look.tick() => {
                 let status = member.consensus().status();
                 if status.role == crate::consensus::status::Role::Stopped {

@@ -40,6 +40,9 @@ impl Consensus {
                 self.wait_applied_until(index, deadline).await?;
                 return Ok(reply);
             }
+            if self.context.removed.is_cancelled() {
+                return Err(Failure::Stopped);
+            }
             if Instant::now() + NO_LEADER_PAUSE >= deadline {
                 return Err(Failure::NoLeader);
             }

@@ -3,7 +3,7 @@
 use super::append::{reply_to_wire, request_from_wire};
 use super::link::{self, Link, LinkReader, LinkWriter};
 use super::{Context, snapshot};
-use crate::consensus::types;
+use crate::consensus::types::{self, MemberId};
 use crate::limits::{CONNECT_TIMEOUT, PEER_CALLS_MAX};
 use crate::member::Member;
 use crate::socket::Socket;
@@ -45,7 +45,7 @@ pub async fn serve(member: Arc<Member>, socket: Socket) -> io::Result<()> {
             member.consensus().hung_up(hello.from).await;
             outcome
         }
-        Purpose::Calls => calls(member, &context, link).await,
+        Purpose::Calls => calls(member, &context, link, hello.from).await,
         Purpose::Snapshot => receive_snapshot(&member, &context, link).await,
         Purpose::Probe | Purpose::Lookup | Purpose::Unspecified => Ok(()),
     }
@@ -110,11 +110,16 @@ async fn appends(member: &Arc<Member>, context: &Arc<Context>, link: Link) -> io
 }
 
 /// Calls are handled side by side, a bounded number at a time.
-async fn calls(member: Arc<Member>, context: &Arc<Context>, link: Link) -> io::Result<()> {
+async fn calls(
+    member: Arc<Member>,
+    context: &Arc<Context>,
+    link: Link,
+    from: MemberId,
+) -> io::Result<()> {
     let Link { reader, writer } = link;
     let (tx, rx) = mpsc::channel(PEER_CALLS_MAX);
     let answering = tokio::spawn(answer_calls(context.clone(), writer, rx));
-    let outcome = take_calls(member, context, reader, tx).await;
+    let outcome = take_calls(member, context, (from, reader), tx).await;
     let answered = answering.await.map_err(io::Error::other)?;
     outcome.and(answered)
 }
@@ -122,11 +127,15 @@ async fn calls(member: Arc<Member>, context: &Arc<Context>, link: Link) -> io::R
 async fn take_calls(
     member: Arc<Member>,
     context: &Arc<Context>,
-    mut reader: LinkReader,
+    (from, mut reader): (MemberId, LinkReader),
     tx: mpsc::Sender<(u64, CallReply)>,
 ) -> io::Result<()> {
     let places = Arc::new(Semaphore::new(PEER_CALLS_MAX));
     while let Some((id, data)) = reader.next(&context.traffic).await? {
+        if context.store.is_removed(from) {
+            // It does not know yet, and holds its clients up: the next hello tells it.
+            return Ok(());
+        }
         let call = Call::decode(data).map_err(io::Error::other)?;
         let place = places
             .clone()
