@@ -23,6 +23,9 @@ if is("Stalled", "True") then
 elseif is("Paused", "True") then
   health.status = "Suspended"
   health.message = conditions.Paused.message
+elseif is("Hibernated", "True") then
+  health.status = "Suspended"
+  health.message = conditions.Hibernated.message
 elseif status.bootstrapped and is("Available", "False") then
   -- Before the first start nothing serves either, and that is no outage.
   health.status = "Degraded"

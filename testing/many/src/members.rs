@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use futures::TryStreamExt;
 use kvorum_proto::admin::admin_server::{Admin, AdminServer};
 use kvorum_proto::admin::{
     AddLearnerRequest, AddLearnerResponse, AllocateMemberRequest, AllocateMemberResponse,
@@ -60,9 +61,14 @@ impl Members {
         let listener = TcpListener::bind(format!("0.0.0.0:{port}"))
             .await
             .with_context(|| format!("port {port} of all addresses is taken"))?;
+        // As kvorum-node does; an answer in two small writes would wait for the other side's late acknowledgement.
+        let calls = TcpListenerStream::new(listener).map_ok(|call| {
+            let _ = call.set_nodelay(true);
+            call
+        });
         Server::builder()
             .add_service(AdminServer::from_arc(self))
-            .serve_with_incoming(TcpListenerStream::new(listener))
+            .serve_with_incoming(calls)
             .await?;
         Ok(())
     }

@@ -145,6 +145,19 @@ fn a_pause_is_no_failure_and_nothing_to_wait_for() {
 }
 
 #[test]
+fn a_cluster_asleep_is_suspended_and_no_outage() {
+    let mut case = Case::running(&["a", "b", "c"]);
+    case.cluster.spec.hibernated = true;
+    case.observed.members.clear();
+    let asleep = seen(&case.status());
+    assert!(
+        asleep
+            .ends_with("Suspended: No member has a pod; spec.hibernated: false wakes the cluster"),
+        "{asleep}"
+    );
+}
+
+#[test]
 fn a_cluster_that_goes_is_not_current() {
     let mut case = Case::running(&["a", "b", "c"]);
     case.observed.deleting = true;
