@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, PodSpec, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::core::DeserializeGuard;
@@ -73,7 +73,7 @@ pub fn controller(
         .labels(&selector)
         .page_size(PAGE_SIZE);
     let (controller, statefulsets) = ours_of(controller, (client, scope), &ours);
-    let (controller, pods) = ours_of(controller, (client, scope), &ours);
+    let (controller, pods) = lean_ours_of(controller, (client, scope), &ours, lean_pod);
     let (controller, claims) = ours_of(controller, (client, scope), &ours);
     let (controller, services) = ours_of(controller, (client, scope), &ours);
     let (controller, budgets) = ours_of(controller, (client, scope), &ours);
@@ -104,13 +104,18 @@ fn surroundings(
     client: &Client,
     clusters: &Store<Guarded>,
 ) -> (Controller<Guarded>, Store<Node>, Store<StorageClass>) {
-    let (nodes, stream) = kept(vec![Api::<Node>::all(client.clone())], &[None], &any());
+    let (nodes, stream) = kept(
+        vec![Api::<Node>::all(client.clone())],
+        &[None],
+        &any(),
+        |_| {},
+    );
     // Heartbeats of nodes change nothing for us.
     let stream = stream.predicate_filter(node_facts, PredicateConfig::default());
     let everyone = clusters.clone();
     let controller = controller.watches_stream(stream, move |_| references(&everyone));
     let classes = vec![Api::<StorageClass>::all(client.clone())];
-    let (classes, stream) = kept(classes, &[None], &any());
+    let (classes, stream) = kept(classes, &[None], &any(), |_| {});
     let everyone = clusters.clone();
     let controller = controller.watches_stream(stream, move |_| references(&everyone));
     (controller, nodes, classes)
@@ -214,10 +219,20 @@ fn cluster_facts(cluster: &Guarded) -> Option<u64> {
     Some(crate::fingerprint::of(&facts))
 }
 
+/// What of a pod is ever read: where it runs and how it is. The rest is most of it, and repeats its StatefulSet.
+fn lean_pod(pod: &mut Pod) {
+    pod.metadata.annotations = None;
+    let node_name = pod.spec.take().and_then(|spec| spec.node_name);
+    pod.spec = Some(PodSpec {
+        node_name,
+        ..PodSpec::default()
+    });
+}
+
 /// Keeps the objects of one kind that are ours; a change triggers a look at the cluster it belongs to.
 fn ours_of<K>(
     controller: Controller<Guarded>,
-    (client, scope): (&Client, &Scope),
+    place: (&Client, &Scope),
     config: &watcher::Config,
 ) -> (Controller<Guarded>, Store<K>)
 where
@@ -229,7 +244,26 @@ where
         + Sync
         + 'static,
 {
-    let (store, stream) = kept(scope.places::<K>(client), &scope.names(), config);
+    lean_ours_of(controller, place, config, |_| {})
+}
+
+/// The same, each made lean before it is kept.
+fn lean_ours_of<K>(
+    controller: Controller<Guarded>,
+    (client, scope): (&Client, &Scope),
+    config: &watcher::Config,
+    lean: fn(&mut K),
+) -> (Controller<Guarded>, Store<K>)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let (store, stream) = kept(scope.places::<K>(client), &scope.names(), config, lean);
     let controller = controller.watches_stream(stream, |object: K| {
         let cluster = object.labels().get(CLUSTER_LABEL).cloned()?;
         Some(ObjectRef::<Guarded>::new(&cluster).within(&object.namespace()?))
@@ -259,6 +293,7 @@ fn kept<K>(
     places: Vec<Api<K>>,
     namespaces: &[Option<String>],
     config: &watcher::Config,
+    lean: fn(&mut K),
 ) -> (Store<K>, Touched<K>)
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
@@ -266,7 +301,10 @@ where
     let (store, writer) = reflector::store();
     let stream = watched(places, namespaces, config, store.clone())
         // Half of the metadata, and of no use to us.
-        .modify(|object| object.managed_fields_mut().clear())
+        .modify(move |object| {
+            object.managed_fields_mut().clear();
+            lean(object);
+        })
         .reflect(writer)
         .touched_objects()
         .inspect_err(|error| tracing::warn!(%error, "A watch failed and is started again"))
@@ -294,6 +332,25 @@ fn node_facts(node: &Node) -> Option<u64> {
 mod tests {
     use super::*;
     use futures::stream::FuturesUnordered;
+
+    #[test]
+    fn a_lean_pod_says_where_it_runs_and_how_it_is() {
+        let whole = serde_json::json!({
+            "metadata": { "name": "a", "labels": { "b": "c" }, "annotations": { "d": "e" } },
+            "spec": { "nodeName": "n", "containers": [{ "name": "x" }] },
+            "status": { "phase": "Running", "podIP": "127.0.0.1" },
+        });
+        let mut pod: Pod = serde_json::from_value(whole).unwrap();
+        lean_pod(&mut pod);
+        let lean = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": "a", "labels": { "b": "c" } },
+            "spec": { "nodeName": "n", "containers": [] },
+            "status": { "phase": "Running", "podIP": "127.0.0.1" },
+        });
+        assert_eq!(serde_json::to_value(pod).unwrap(), lean);
+    }
 
     #[test]
     fn all_who_wait_for_the_caches_are_told() {

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(crate) const API_READY: Duration = Duration::from_secs(120);
 /// All clusters Ready.
 pub(crate) const ALL_READY: Duration = Duration::from_secs(1800);
+/// Clusters that are created and not Ready yet.
+pub(crate) const BORN_AT_A_TIME: usize = 32;
 /// Between two looks at something that is waited for.
 pub(crate) const POLL: Duration = Duration::from_millis(500);
 /// No write for so long: the world has come to rest.

@@ -55,7 +55,8 @@ where
 }
 
 /// Everything but the clusters.
-pub(crate) async fn prepare(client: &Client, clusters: usize, pods: usize) -> Result<()> {
+pub(crate) async fn prepare(client: &Client, clusters: usize, members: usize) -> Result<()> {
+    let pods = clusters * members;
     unreadable(client).await?;
     define(client, &serde_json::to_value(kvorum_api::crd())?).await?;
     for number in 0..clusters.div_ceil(PER_NAMESPACE) {
@@ -83,7 +84,7 @@ pub(crate) async fn prepare(client: &Client, clusters: usize, pods: usize) -> Re
     }
     let volumes = (0..pods).map(|number| {
         let api = Api::<PersistentVolume>::all(client.clone());
-        create(api, volume(number))
+        create(api, volume(number / members, number % members + 1))
     });
     at_a_time(volumes).await
 }
@@ -159,14 +160,19 @@ fn node(number: usize) -> Value {
     })
 }
 
-fn volume(number: usize) -> Value {
+/// Promised to its member: a match among thousands is not what is measured.
+fn volume(cluster: usize, member: usize) -> Value {
     json!({
-        "metadata": { "name": format!("nothing-{number}") },
+        "metadata": { "name": format!("nothing-{cluster}-{member}") },
         "spec": {
             "capacity": { "storage": "1Gi" },
             "accessModes": ["ReadWriteOnce"],
             "storageClassName": "nothing",
             "hostPath": { "path": "/nowhere" },
+            "claimRef": {
+                "namespace": namespace(cluster),
+                "name": format!("cluster-{cluster}-m{member}-data"),
+            },
         },
     })
 }
@@ -176,13 +182,13 @@ fn namespace(number: usize) -> String {
     format!("team-{}", number / PER_NAMESPACE)
 }
 
-/// Creates the clusters.
+/// Creates the clusters from one number up to another.
 pub(crate) async fn create_clusters(
     client: &Client,
-    clusters: usize,
+    numbers: std::ops::Range<usize>,
     members: usize,
 ) -> Result<()> {
-    let requests = (0..clusters).map(|number| {
+    let requests = numbers.map(|number| {
         let api = Api::<KvCluster>::namespaced(client.clone(), &namespace(number));
         create(
             api,
