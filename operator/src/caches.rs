@@ -1,6 +1,7 @@
 //! What the operator keeps in memory: every object it may need, kept fresh by watches.
 
 mod merged;
+mod pace;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -285,7 +286,7 @@ where
 {
     let watches = places
         .into_iter()
-        .map(|place| watcher(place, config.clone()).default_backoff().boxed());
+        .map(|place| watcher(place, config.clone()).backoff(pace::pace()).boxed());
     merged::merged(namespaces, watches.collect(), store)
 }
 

@@ -53,6 +53,13 @@ pub const LEASE_RETRY: Duration = Duration::from_secs(2);
 /// Objects of one page when a watch starts.
 pub const PAGE_SIZE: u32 = 500;
 
+/// A watch that failed is started again after this, slower each time.
+pub const WATCH_RETRY_FIRST: Duration = Duration::from_millis(200);
+/// The slowest of that pace.
+pub const WATCH_RETRY_SLOWEST: Duration = Duration::from_secs(5);
+/// A watch that went well for this long starts at the first pace again.
+pub const WATCH_RETRY_RESET: Duration = Duration::from_secs(20);
+
 /// The definition is not installed: asked again after this.
 pub const DEFINITION_RETRY: Duration = Duration::from_secs(2);
 
