@@ -280,7 +280,7 @@ pub struct Report {
 pub struct Membership {
     /// Term and index of its log entry: what a change is compared with.
     pub log: (u64, u64),
-    /// A change is half done.
+    /// A change is half done: between two sets of voters, or not committed yet.
     pub joint: bool,
     /// Voters and learners.
     pub seats: BTreeMap<MemberId, Seat>,

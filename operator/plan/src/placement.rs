@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::quorum::quorum;
 use crate::{ClusterSize, MemberId, Zone};
 
 /// A member and the zone it lives in (none where zones are switched off).
@@ -64,9 +65,10 @@ pub struct Target {
 /// they move only where a change that is made anyway would else give a zone a quorum.
 #[must_use]
 pub fn target(holders: &[Holder], size: usize, zones: &[Zone], even: bool) -> Target {
-    let mut kept: Vec<&Holder> = holders.iter().filter(|holder| !holder.must_leave).collect();
-    while kept.len() > size {
-        drop_one(&mut kept, None);
+    let mut kept = shrunk(holders, size, false);
+    // Those that stay must be able to agree: then the unhealthy go, wherever they are.
+    if kept.iter().filter(|holder| holder.healthy).count() < quorum(size) {
+        kept = shrunk(holders, size, true);
     }
     let mut add: Vec<Option<Zone>> = Vec::new();
     while kept.len() + add.len() < size {
@@ -89,6 +91,19 @@ pub fn target(holders: &[Holder], size: usize, zones: &[Zone], even: bool) -> Ta
         keep,
         add,
     }
+}
+
+/// Those of the holders that may stay, at most `size`.
+fn shrunk(holders: &[Holder], size: usize, unhealthy_first: bool) -> Vec<&Holder> {
+    let mut kept: Vec<&Holder> = holders.iter().filter(|holder| !holder.must_leave).collect();
+    while kept.len() > size {
+        let broken = kept.iter().rposition(|holder| !holder.healthy);
+        match broken.filter(|_| unhealthy_first) {
+            Some(place) => drop(kept.remove(place)),
+            None => drop_one(&mut kept, None),
+        }
+    }
+    kept
 }
 
 /// Members of each of `zones` in a layout in the making.
@@ -241,6 +256,14 @@ mod tests {
                 leads: id == 1,
             })
             .collect()
+    }
+
+    #[test]
+    fn those_that_stay_can_agree() {
+        // Zones a, a, b, c, c; 2 and 5 do not work, and 3 leaves: without 1 and 4 there is no quorum.
+        let next = target(&holders(&[2, 1, 2], 0b100_100, 0b1000), 3, &[], false);
+        let keep: Vec<u64> = next.keep.iter().map(|id| id.0).collect();
+        assert_eq!(keep, [1, 2, 4]);
     }
 
     proptest! {

@@ -29,7 +29,8 @@ pub(super) fn read(answer: InspectResponse, confirmed: bool) -> Report {
         term: answer.term,
         membership: Membership {
             log: (log.term, log.index),
-            joint: answer.joint,
+            // What is not committed may yet be undone: half done, too.
+            joint: answer.joint || log.index > answer.committed.unwrap_or_default().index,
             seats: seats.collect(),
             removed: answer.removed.iter().copied().map(MemberId).collect(),
         },
@@ -72,6 +73,7 @@ mod tests {
                 index: 100,
             }),
             membership_log: Some(LogId { term: 2, index: 7 }),
+            committed: Some(LogId { term: 2, index: 7 }),
             members: vec![member(2, true), member(3, false)],
             removed: vec![1],
             ..InspectResponse::default()
@@ -91,6 +93,12 @@ mod tests {
         assert_eq!(
             (silent.voter, silent.lag, silent.heard_millis),
             (false, None, None)
+        );
+        assert!(!report.membership.joint);
+        answer.committed = Some(LogId { term: 2, index: 6 });
+        assert!(
+            read(answer.clone(), true).membership.joint,
+            "not committed yet"
         );
         answer.state = MemberState::Follower.into();
         let follower = read(answer, true);

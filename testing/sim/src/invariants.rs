@@ -100,21 +100,23 @@ impl World {
 
     /// More destroyed disks than a committed set of voters can lose: what was only there is lost.
     fn note_destroyed(&mut self) {
-        let Some((_, members)) = &self.committed else {
-            return;
-        };
-        let stores: BTreeSet<u32> = self.disks.values().map(|disk| disk.store).collect();
-        let gone = |id: &&Id| {
-            members
-                .seats
-                .get(id)
-                .is_some_and(|seat| !stores.contains(&seat.store))
-        };
-        let over = members
-            .configs
-            .iter()
-            .any(|set| set.iter().filter(gone).count() > (set.len() - 1) / 2);
+        let over = self.destroyed().any(|(gone, of)| gone > (of - 1) / 2);
         self.spent |= over;
+    }
+
+    /// For each committed set of voters: how many of their disks are destroyed, and how many there are.
+    pub(crate) fn destroyed(&self) -> impl Iterator<Item = (usize, usize)> {
+        let stores: BTreeSet<u32> = self.disks.values().map(|disk| disk.store).collect();
+        let committed = self.committed.iter();
+        committed.flat_map(move |(_, members)| {
+            let gone = |id: &&Id| {
+                let seat = members.seats.get(id);
+                seat.is_some_and(|seat| !stores.contains(&seat.store))
+            };
+            let sets = members.configs.iter();
+            let counts = sets.map(|set| (set.iter().filter(gone).count(), set.len()));
+            counts.collect::<Vec<_>>()
+        })
     }
 
     /// What a plan must not hold, whatever becomes of it.
@@ -186,7 +188,9 @@ impl World {
             | Act::DeleteSet { .. } => true,
             _ => stops.as_ref().is_some_and(working),
         };
-        if worse && !look.quorum {
+        // Asleep is what was asked for: nothing needs to work meanwhile.
+        let asleep = look.wish.as_ref().is_some_and(|wish| wish.hibernated);
+        if worse && !look.quorum && !asleep {
             return Err(self.violated(
                 Invariant::I9,
                 format!("{act:?} while no leader has a quorum"),
@@ -272,7 +276,8 @@ impl World {
 
     /// A voter that works is about to stop. What happened since the look cannot be held against it.
     pub(crate) fn check_stop(&mut self, id: Id, look: &Look) -> Holds {
-        if look.events != self.events {
+        let asleep = look.wish.as_ref().is_some_and(|wish| wish.hibernated);
+        if look.events != self.events || asleep {
             return Ok(());
         }
         let net = self.net();

@@ -39,6 +39,7 @@ impl World {
         }
         let mut wish = self.wish.clone();
         wish.paused = false;
+        wish.hibernated = false;
         wish.fenced.clear();
         while self.bad_templates.contains(&wish.template) {
             wish.template += 1;

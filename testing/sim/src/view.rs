@@ -198,7 +198,10 @@ fn report(net: &Net<'_>, id: Id) -> Option<Report> {
         term: disk.term,
         membership: Membership {
             log: disk.members_log(),
-            joint: members.as_ref().is_some_and(|members| members.joint()),
+            // One that may yet be undone is half done, too.
+            joint: disk
+                .members()
+                .is_some_and(|(index, is)| is.joint() || disk.commit < index),
             seats: seats.unwrap_or_default(),
             removed: disk.removed().into_iter().map(MemberId).collect(),
         },

@@ -1,9 +1,11 @@
 //! Long random walks through bigger worlds, each by its seed.
 
+use std::collections::BTreeSet;
+
 use crate::chance::Chance;
 use crate::invariants::Violation;
 use crate::kube::KINDS;
-use crate::raft::Id;
+use crate::raft::{Id, ZoneNo};
 use crate::wish::Wish;
 use crate::world::{Action, Fault, World};
 
@@ -129,6 +131,9 @@ fn fault(world: &World, chance: &mut Chance, destructive: bool) -> Fault {
         .iter()
         .filter(|is| is.zone == zone && is.exists)
         .count();
+    // Mostly one disk at a time, so that there is something left to be repaired.
+    let damaged = world.destroyed().any(|(gone, _)| gone > 0);
+    let destructive = destructive && (!damaged || chance.once_in(8));
     match chance.below(if destructive { 16 } else { 12 }) {
         0 => Fault::NodeDown(node),
         1..=3 => Fault::NodeUp(node),
@@ -146,10 +151,17 @@ fn fault(world: &World, chance: &mut Chance, destructive: bool) -> Fault {
 
 fn wish(world: &World, chance: &mut Chance) -> Wish {
     let mut wish = world.wish.clone();
-    match chance.below(6) {
-        0 | 1 => wish.size = [1, 3, 5, 7][chance.below(4)],
-        2 | 3 => wish.template += 1,
-        4 => wish.paused = !wish.paused,
+    let zones: BTreeSet<ZoneNo> = world.kube.nodes.iter().map(|node| node.zone).collect();
+    let zones: Vec<ZoneNo> = zones.into_iter().collect();
+    match chance.below(10) {
+        0..=2 => wish.size = [1, 3, 5, 7][chance.below(4)],
+        3 | 4 => wish.template += 1,
+        5 => wish.paused = !wish.paused,
+        6 => wish.hibernated = !wish.hibernated,
+        7 => wish.leaders = chance.pick(&zones).into_iter().collect(),
+        // Three zones must be left, or no layout can be had.
+        8 if zones.len() > 3 && wish.drain.is_empty() => wish.drain.extend(chance.pick(&zones)),
+        8 => wish.drain.clear(),
         _ => {
             let members: Vec<Id> = world.kube.claims.keys().copied().collect();
             let one = chance.pick(&members).filter(|_| wish.fenced.is_empty());

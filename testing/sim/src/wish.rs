@@ -20,6 +20,10 @@ pub struct Wish {
     pub fenced: Vec<Id>,
     /// Hands off.
     pub paused: bool,
+    /// No pods.
+    pub hibernated: bool,
+    /// Where the leader should be, best first.
+    pub leaders: Vec<ZoneNo>,
 }
 
 /// For how long volumes of members that left are kept, in seconds.
@@ -37,6 +41,8 @@ impl Wish {
             drain: Vec::new(),
             fenced: Vec::new(),
             paused: false,
+            hibernated: false,
+            leaders: Vec::new(),
         }
     }
 
@@ -54,7 +60,7 @@ impl Wish {
             storage_class: None,
             paused: self.paused,
             drain_zones: self.drain.iter().map(|zone| zone_name(*zone)).collect(),
-            leader_zones: Vec::new(),
+            leader_zones: self.leaders.iter().map(|zone| zone_name(*zone)).collect(),
             zone_outage: ZoneOutage::Wait,
             rebalance: Rebalance::Manual,
             replacement: Replacement {
@@ -64,7 +70,7 @@ impl Wish {
             },
             rollout: Rollout::Automatic,
             keep_replaced_seconds: KEEP_SECONDS,
-            hibernated: false,
+            hibernated: self.hibernated,
             fenced: self.fenced.iter().copied().map(MemberId).collect(),
         }
     }

@@ -16,7 +16,8 @@ pub(super) fn steps(
     spec: &Spec,
     now: UnixSeconds,
 ) -> Vec<Step> {
-    if roster.authority.is_none() {
+    // Half way, those that leave are still needed by the old set of voters.
+    if roster.authority.is_none_or(|is| is.membership.joint) {
         return Vec::new();
     }
     let out = |id: &MemberId| match roster.standing(*id) {

@@ -323,3 +323,15 @@ fn statefulsets_that_nobody_owns_go() {
     let steps = names(&plan);
     assert_eq!(steps[steps.len() - 2..], ["retire-m7", "retire-m8"]);
 }
+
+#[test]
+fn nobody_is_retired_half_way_between_two_sets_of_voters() {
+    let mut seen = Seen::running(3);
+    seen.removed(3);
+    seen.membership().joint = true;
+    let half_way = names(&plan(&seen.observed, &spec(3), NOW));
+    assert!(!half_way.contains(&"retire-m3".to_owned()), "{half_way:?}");
+    seen.membership().joint = false;
+    let done = names(&plan(&seen.observed, &spec(3), NOW));
+    assert!(done.contains(&"retire-m3".to_owned()), "{done:?}");
+}
