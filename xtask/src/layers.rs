@@ -74,8 +74,9 @@ impl Layer {
     /// What its test programs are told beside what the caller says.
     pub(crate) fn test_arguments(self) -> &'static [&'static str] {
         match self {
-            // Each of its tests is a cluster under stress on the same few cores.
-            Self::Faults => &["--test-threads=1"],
+            // Each of its tests is a cluster under stress on the same few cores; in zones, they also share nodes
+            // and a control plane that some of them take away.
+            Self::Faults | Self::Zones => &["--test-threads=1"],
             _ => &[],
         }
     }
