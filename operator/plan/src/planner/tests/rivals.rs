@@ -1,5 +1,6 @@
 //! Goal: the defects D1 to D18 that other operators had are none of ours. Method: each situation by its
-//! number. D3 and D9 are about flags and rules and stand with those; D4, D15 and D17 with status and builders.
+//! number. D9 stands with the rules, D4 with the status, D15 and D17 with the builders. D3 (certificates are
+//! mounted and members speak plain text) has no counterpart while the operator makes no certificates.
 
 use super::*;
 use crate::observed::Loss;
