@@ -115,6 +115,14 @@ impl ActError {
     }
 }
 
+/// What is gone already need not be deleted.
+fn gone(object: String, deleted: Result<(), kube::Error>) -> Result<(), ActError> {
+    match deleted {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map_err(|error| ActError::of_call(object, error)),
+    }
+}
+
 /// What came of a row of steps.
 #[derive(Debug, Default)]
 pub struct Outcome {

@@ -10,7 +10,7 @@ use kvorum_plan::placement::Assigned;
 use kvorum_plan::{MemberId, Step, Zone};
 
 use super::writes::apply_params;
-use super::{Act, ActError};
+use super::{Act, ActError, gone};
 use crate::build;
 use crate::names::RETIRED;
 
@@ -120,13 +120,5 @@ impl Act<'_> {
         tracing::info!(name, "Deleting the volume of a member that left");
         gone(object, api.delete(&name, &parameters).await.map(|_| ()))?;
         Ok(true)
-    }
-}
-
-/// What is gone already need not be deleted.
-pub(super) fn gone(object: String, deleted: Result<(), kube::Error>) -> Result<(), ActError> {
-    match deleted {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map_err(|error| ActError::of_call(object, error)),
     }
 }

@@ -7,8 +7,7 @@ use kube::api::{DeleteParams, EvictParams, Preconditions};
 use kube::runtime::reflector::ObjectRef;
 use kvorum_plan::MemberId;
 
-use super::members::gone;
-use super::{Act, ActError};
+use super::{Act, ActError, gone};
 
 impl Act<'_> {
     pub(super) async fn restart(&self, id: MemberId, evict: bool) -> Result<bool, ActError> {

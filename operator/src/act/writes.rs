@@ -20,8 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::members::gone;
-use super::{Act, ActError, Done};
+use super::{Act, ActError, Done, gone};
 use crate::build;
 use crate::names::{FIELD_MANAGER, RETIRED};
 
