@@ -109,7 +109,7 @@ pub(crate) struct LinearizabilityOptions {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct ModelCheckOptions {
     /// States of each small world at most
-    #[arg(long, default_value_t = 200_000)]
+    #[arg(long, default_value_t = 50_000)]
     pub(crate) states: usize,
     /// Random walks through each bigger world
     #[arg(long, default_value_t = 5000)]
