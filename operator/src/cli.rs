@@ -71,7 +71,8 @@ pub struct RunArgs {
 /// What to explain.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// A file with one KvCluster, YAML or JSON; - reads standard input.
+    /// A file with one KvCluster, YAML or JSON; - reads standard input. One that `kubectl get kvc NAME -o yaml`
+    /// gave is explained as it stands: what is under way and what it waits for.
     #[arg(short, long)]
     pub filename: PathBuf,
 

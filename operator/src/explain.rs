@@ -1,8 +1,11 @@
-//! `kvorum-operator explain`: what would be created for a file, and which failures it would survive. Acts on
-//! nothing and asks nobody: the rules, the planner and the builders are the ones that `run` uses.
+//! `kvorum-operator explain`: what would be created for a file, and which failures it would survive; for a
+//! KvCluster that was read back with its status, what is under way and which gate is closed. Acts on nothing
+//! and asks nobody: the rules, the planner and the builders are the ones that `run` uses.
 //!
-//! Exit codes: 0 it would work; 1 the rules refuse it; 2 the file cannot be read; 3 the rules take it, and
-//! these zones cannot satisfy it.
+//! Exit codes: 0 it would work, or does; 1 the rules refuse it; 2 the file cannot be read; 3 the rules take
+//! it, and these zones cannot satisfy it, or it is stalled.
+
+mod live;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -113,6 +116,13 @@ pub fn explain(file: &str, zones: &[String]) -> (Verdict, String) {
         Ok(valid) => valid,
         Err(invalid) => return (Verdict::Refused, format!("{invalid}\n")),
     };
+    if let Some(status) = cluster
+        .status
+        .as_ref()
+        .filter(|status| status.cluster_id.is_some())
+    {
+        return live::describe(&valid.names, valid.generation, status);
+    }
     let plan = plan(&valid, zones);
     match &plan.reservation {
         Some(reservation) => describe(&valid, reservation, zones),

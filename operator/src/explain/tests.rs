@@ -67,3 +67,32 @@ fn a_file_that_is_no_object_is_unreadable() {
     assert_eq!(explain("a: [", &[]).0, Verdict::Unreadable);
     assert_eq!(explain("just words", &[]).0, Verdict::Refused);
 }
+
+#[test]
+fn a_cluster_that_is_there_says_what_is_under_way_and_what_it_waits_for() {
+    let file = r#"
+apiVersion: kvorum.dev/v1alpha1
+kind: KvCluster
+metadata: {name: orders, namespace: shop, generation: 3}
+spec: {members: 5}
+status:
+  observedGeneration: 3
+  clusterID: 9e999a01ba3ca7cc
+  bootstrapped: true
+  voters: 3
+  summary: {voters: 2/3, canLoseMembers: 0, canLoseZone: "not b,c"}
+  operation: {type: Scale, gate: MemberUp, waitingFor: "gate MemberUp: m4: has no pod yet", since: 1700000000}
+  members:
+  - {id: 1, name: orders-m1, zone: a, node: n1, role: Voter, ready: true, leader: true, pvc: orders-m1-data}
+  - {id: 3, name: orders-m3, zone: c, role: Voter, ready: false, leader: false, pvc: orders-m3-data, problem: it does not answer, loss: NodeGone, lossSince: 1700000010}
+  retired: [{id: 2, pvc: orders-m2-data, deleteAfter: 1700259200}]
+  conditions:
+  - {type: Ready, status: "False", reason: Scale, message: waits, lastTransitionTime: "2023-11-14T22:13:20Z"}
+  - {type: Reconciling, status: "True", reason: Scale, message: "Scale waits at gate MemberUp", lastTransitionTime: "2023-11-14T22:13:20Z"}
+"#;
+    let (verdict, text) = explain(file, &[]);
+    assert_eq!(verdict, Verdict::Works);
+    insta::assert_snapshot!(text);
+    let stalled = file.replace("type: Reconciling", "type: Stalled");
+    assert_eq!(explain(&stalled, &[]).0, Verdict::Unsatisfiable);
+}
