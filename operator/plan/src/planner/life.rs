@@ -63,9 +63,13 @@ pub(super) fn decide(
         };
         return plan;
     }
-    if let Some(lost) = trouble::quorum_lost(&roster, &assessment) {
+    if let Some(outage) = trouble::quorum_lost(&roster, &assessment, now) {
         plan.phase = Phase::QuorumLost;
-        plan.blocked.insert(0, lost);
+        if outage.comes_up {
+            plan.waiting.push(outage.reason.message);
+        } else {
+            plan.blocked.insert(0, outage.reason);
+        }
         plan.steps.extend(mend(&roster, spec));
     } else if let Some(first) = stopping.first() {
         // A pod goes by this very plan: whatever else takes one away waits for the next look.

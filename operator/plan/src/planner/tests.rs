@@ -222,7 +222,13 @@ fn a_volume_lost_after_birth_is_never_replaced_by_an_empty_one() {
         let mut seen = Seen::created(3);
         seen.latch(stage);
         seen.observed.volumes.remove(&MemberId(2));
-        let plan = plan(&seen.observed, &spec(3), NOW);
+        let later = UnixSeconds(NOW.0 + crate::limits::STARTUP_DEADLINE_SECONDS + 1);
+        seen.observed.created = if stage == Stage::Bootstrapped {
+            NOW
+        } else {
+            later
+        };
+        let plan = plan(&seen.observed, &spec(3), later);
         assert_eq!(
             names(&plan),
             ["services", "member-m1", "member-m3"],

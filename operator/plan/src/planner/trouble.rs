@@ -49,7 +49,11 @@ pub(super) fn data_lost(roster: &Roster<'_>) -> Option<Blocked> {
 }
 
 /// Fewer voters answer than must agree: said at once, and never mended by a guess.
-pub(super) fn quorum_lost(roster: &Roster<'_>, assessment: &Assessment) -> Option<Blocked> {
+pub(super) fn quorum_lost(
+    roster: &Roster<'_>,
+    assessment: &Assessment,
+    now: UnixSeconds,
+) -> Option<Outage> {
     if roster.authority.is_some() {
         return None;
     }
@@ -73,14 +77,45 @@ pub(super) fn quorum_lost(roster: &Roster<'_>, assessment: &Assessment) -> Optio
             format!("{}: {problem}", member.id)
         })
         .collect();
-    Some(Blocked::new(
+    let starting = members().filter(|member| !answers(member));
+    let starting = starting
+        .filter(|member| comes_up(roster, member.id, now))
+        .count();
+    let reason = Blocked::new(
         BlockedReason::QuorumLost,
         format!(
             "{alive} of {voters} voters answer and {needed} must agree, so nothing can be written or read through quorum ({}): bring {} of them back; until then no member, volume or healthy pod is touched, and nothing is initialized anew",
             missing.join("; "),
             needed - alive
         ),
-    ))
+    );
+    Some(Outage {
+        reason,
+        comes_up: alive + starting >= needed,
+    })
+}
+
+/// Too few voters answer.
+pub(super) struct Outage {
+    pub(super) reason: Blocked,
+    /// Enough of the others start just now, as after a sleep or where a KvCluster takes its data up: waited
+    /// for, and nobody's business yet.
+    pub(super) comes_up: bool,
+}
+
+/// Whether this member is on its way up: its pod is young and nothing is wrong with it, or has yet to be made.
+fn comes_up(roster: &Roster<'_>, id: MemberId, now: UnixSeconds) -> bool {
+    let young = |since: UnixSeconds| now.0 - since.0 <= STARTUP_DEADLINE_SECONDS;
+    let volume = roster.volume(id);
+    let usable = volume.is_some_and(|volume| volume.problem.is_none() && !volume.terminating);
+    let pod = match roster.pod(id) {
+        Some(pod) => pod.problem.is_none() && !pod.node_down && pod.created.is_some_and(young),
+        None => young(roster.observed.created),
+    };
+    let empty = roster
+        .report(id)
+        .is_some_and(|report| report.life == Life::Waiting);
+    usable && pod && !empty
 }
 
 pub(super) fn volume_lost(id: MemberId, how: &str) -> Blocked {

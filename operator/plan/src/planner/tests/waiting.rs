@@ -39,3 +39,31 @@ fn every_size_gets_its_members() {
         assert_eq!(plan.steps.len(), 2 + 2 * size.members());
     }
 }
+
+#[test]
+fn members_that_start_are_waited_for_before_their_quorum_is_called_lost() {
+    let mut seen = Seen::running(3);
+    for member in seen.observed.members.values_mut() {
+        member.report = None;
+        member.pod.as_mut().unwrap().ready = false;
+    }
+    let starting = plan(&seen.observed, &spec(3), NOW);
+    assert_eq!(
+        (starting.phase, starting.blocked),
+        (Phase::QuorumLost, vec![])
+    );
+    assert!(starting.waiting[0].starts_with("0 of 3 voters answer"));
+    assert_eq!(starting.recheck, Recheck::Watchful);
+    let late = UnixSeconds(NOW.0 + crate::limits::STARTUP_DEADLINE_SECONDS + 1);
+    assert_eq!(
+        reason(&plan(&seen.observed, &spec(3), late)),
+        BlockedReason::QuorumLost
+    );
+    // One that cannot start is no reason to wait.
+    seen.pod(2).node_down = true;
+    seen.pod(3).node_down = true;
+    assert_eq!(
+        reason(&plan(&seen.observed, &spec(3), NOW)),
+        BlockedReason::QuorumLost
+    );
+}
