@@ -54,8 +54,9 @@ pub fn notes(old: &KvClusterStatus, new: &KvClusterStatus, reserved: Option<Stag
         );
         (before != after).then_some(after)
     };
+    let asleep = is_true(&new.conditions, "Hibernated");
     match changed("Available") {
-        Some(false) => {
+        Some(false) if !asleep => {
             let message = get(&new.conditions, "Available").map(|now| now.message.clone());
             notes.push(Note::warning(
                 "CheckQuorum",
@@ -73,10 +74,11 @@ pub fn notes(old: &KvClusterStatus, new: &KvClusterStatus, reserved: Option<Stag
         _ => {}
     }
     if changed("Ready") == Some(true) {
+        let message = get(&new.conditions, "Ready").map(|now| now.message.clone());
         notes.push(Note::normal(
             "Reconcile",
             "Ready",
-            "Every member serves clients".to_owned(),
+            message.unwrap_or_default(),
         ));
     }
     notes.extend(operations(old.operation.as_ref(), new.operation.as_ref()));

@@ -83,6 +83,10 @@ pub(super) fn all(look: &Look<'_>, assessment: Option<&Assessment>) -> Vec<Condi
     let mut conditions = Conditions::after(&look.previous.conditions, generation, look.now);
     let obstacle = obstacle::find(look, assessment);
     match &obstacle {
+        None if look.plan.phase == Phase::Hibernated => {
+            let message = "The cluster sleeps, as it was asked to";
+            conditions.add("Ready", Some(true), "Hibernated", message);
+        }
         None => conditions.add(
             "Ready",
             Some(true),
@@ -91,10 +95,10 @@ pub(super) fn all(look: &Look<'_>, assessment: Option<&Assessment>) -> Vec<Condi
         ),
         Some(obstacle) => {
             conditions.add("Ready", Some(false), &obstacle.reason, &obstacle.message);
-            // What is paused or asleep is neither stuck nor on its way.
+            // What is paused is neither stuck nor on its way.
             if obstacle.stalled {
                 conditions.add("Stalled", Some(true), &obstacle.reason, &obstacle.message);
-            } else if !matches!(look.plan.phase, Phase::Paused | Phase::Hibernated) {
+            } else if look.plan.phase != Phase::Paused {
                 conditions.add(
                     "Reconciling",
                     Some(true),
@@ -146,7 +150,10 @@ fn available(conditions: &mut Conditions<'_>, look: &Look<'_>, assessment: Optio
             "The cluster is not formed yet",
         );
     };
-    if assessment.available {
+    if look.plan.phase == Phase::Hibernated {
+        let message = "No member has a pod, as it was asked for";
+        conditions.add("Available", Some(false), "Hibernated", message);
+    } else if assessment.available {
         conditions.add(
             "Available",
             Some(true),

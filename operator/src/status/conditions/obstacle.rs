@@ -54,9 +54,10 @@ pub(super) fn find(look: &Look<'_>, assessment: Option<&Assessment>) -> Option<O
             };
             return on_the_way("Bootstrapping", waiting);
         }
+        // Asleep as it was asked to be, nothing is missing.
         Phase::Hibernated => {
-            let message = "The cluster sleeps until spec.hibernated is false";
-            return on_the_way("Hibernated", message.to_owned());
+            let going = under_way(look.plan);
+            return going.and_then(|(reason, message)| on_the_way(reason, message));
         }
         Phase::Running | Phase::QuorumLost | Phase::Paused => {}
     }

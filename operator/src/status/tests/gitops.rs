@@ -148,12 +148,15 @@ fn a_pause_is_no_failure_and_nothing_to_wait_for() {
 fn a_cluster_asleep_is_suspended_and_no_outage() {
     let mut case = Case::running(&["a", "b", "c"]);
     case.cluster.spec.hibernated = true;
-    case.observed.members.clear();
-    let asleep = seen(&case.status());
-    assert!(
-        asleep
-            .ends_with("Suspended: No member has a pod; spec.hibernated: false wakes the cluster"),
-        "{asleep}"
+    let going = seen(&case.status());
+    assert!(going.starts_with("InProgress Suspended: "), "{going}");
+    for member in case.observed.members.values_mut() {
+        (member.pod, member.report) = (None, None);
+        member.set.as_mut().unwrap().running = false;
+    }
+    assert_eq!(
+        seen(&case.status()),
+        "Current Suspended: No member has a pod; spec.hibernated: false wakes the cluster"
     );
 }
 
