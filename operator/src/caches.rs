@@ -21,7 +21,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use kvorum_api::KvCluster;
 use serde::de::DeserializeOwned;
 
-use crate::limits::PAGE_SIZE;
+use crate::limits::{PAGE_SIZE, WATCH_SECONDS};
 use crate::metrics::Metrics;
 use crate::names::{CLUSTER_LABEL, FIELD_MANAGER, MANAGED_BY_LABEL};
 use crate::scope::Scope;
@@ -70,9 +70,7 @@ pub fn controller(
     let (all, stream) = clusters(client, scope, class, metrics);
     let controller = Controller::for_stream(stream, all.clone());
     let selector = format!("{MANAGED_BY_LABEL}={FIELD_MANAGER},{CLUSTER_LABEL}");
-    let ours = watcher::Config::default()
-        .labels(&selector)
-        .page_size(PAGE_SIZE);
+    let ours = watching().labels(&selector).page_size(PAGE_SIZE);
     let (controller, statefulsets) = ours_of(controller, (client, scope), &ours);
     let (controller, pods) = lean_ours_of(controller, (client, scope), &ours, lean_pod);
     let (controller, claims) = ours_of(controller, (client, scope), &ours);
@@ -123,7 +121,7 @@ fn surroundings(
 }
 
 fn any() -> watcher::Config {
-    watcher::Config::default()
+    watching()
 }
 
 /// A store of nothing, filled.
@@ -178,7 +176,7 @@ fn clusters(
     class: Option<&str>,
     metrics: &Arc<Metrics>,
 ) -> (Store<Guarded>, Touched<Guarded>) {
-    let config = watcher::Config::default()
+    let config = watching()
         .labels(&class_selector(class))
         .page_size(PAGE_SIZE);
     let (store, writer) = reflector::store();
@@ -311,6 +309,12 @@ where
         .inspect_err(|error| tracing::warn!(%error, "A watch failed and is started again"))
         .boxed();
     (store, stream)
+}
+
+/// How every watch asks: for short, so that a connection that died without a word is noticed soon. See
+/// [`WATCH_SECONDS`].
+fn watching() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
 }
 
 fn references(clusters: &Store<Guarded>) -> Vec<ObjectRef<Guarded>> {

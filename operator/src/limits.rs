@@ -53,6 +53,12 @@ pub const LEASE_RETRY: Duration = Duration::from_secs(2);
 /// Objects of one page when a watch starts.
 pub const PAGE_SIZE: u32 = 500;
 
+/// A watch is asked for anew after so many seconds: kube's 290 let a machine of the control plane that went
+/// without a word leave us blind for minutes.
+pub const WATCH_SECONDS: u32 = 20;
+/// An answer of the API server that does not go on for this long never will: more than a watch takes.
+pub const SILENCE_MAX: Duration = Duration::from_secs(25);
+
 /// A watch that failed is started again after this, slower each time.
 pub const WATCH_RETRY_FIRST: Duration = Duration::from_millis(200);
 /// The slowest of that pace.

@@ -14,7 +14,7 @@ use crate::cli::RunArgs;
 use crate::controller::{self, Settings};
 use crate::http::{self, Readiness};
 use crate::lease::Candidate;
-use crate::limits::DEFINITION_RETRY;
+use crate::limits::{DEFINITION_RETRY, SILENCE_MAX};
 use crate::metrics::Metrics;
 use crate::scope::Scope;
 
@@ -71,9 +71,10 @@ fn log(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(args: RunArgs) -> anyhow::Result<End> {
-    let config = Config::infer().await.map_err(|error| {
+    let mut config = Config::infer().await.map_err(|error| {
         anyhow::anyhow!("no Kubernetes cluster: {error}; set KUBECONFIG, or run inside a cluster")
     })?;
+    config.read_timeout = Some(SILENCE_MAX);
     let namespace = args
         .lease_namespace
         .clone()
