@@ -199,7 +199,7 @@ fn clusters(
         })
         .applied_objects()
         .predicate_filter(cluster_facts, PredicateConfig::default())
-        .inspect_err(|error| tracing::warn!(%error, "A watch failed and is started again"))
+        .filter_map(told)
         .boxed();
     (store, stream)
 }
@@ -306,9 +306,18 @@ where
         })
         .reflect(writer)
         .touched_objects()
-        .inspect_err(|error| tracing::warn!(%error, "A watch failed and is started again"))
+        .filter_map(told)
         .boxed();
     (store, stream)
+}
+
+/// Says that a watch failed, and keeps it from the controller: for each failure of one watch, that lets all
+/// of them wait, twice as long each time, and each watch has a pace of its own already.
+async fn told<K>(event: Result<K, watcher::Error>) -> Option<Result<K, watcher::Error>> {
+    if let Err(error) = &event {
+        tracing::warn!(%error, "A watch failed and is started again");
+    }
+    event.ok().map(Ok)
 }
 
 /// How every watch asks: for short, so that a connection that died without a word is noticed soon. See

@@ -1,7 +1,6 @@
 //! How soon a watch that failed is started again.
 //!
-//! kube's own pace goes up to half a minute: after an outage of the control plane that is half a minute, and
-//! more with every watch that has expired meanwhile, in which clusters are not looked after (measured: 150 s).
+//! kube's own pace goes up to half a minute, in which after an outage clusters are not looked after.
 
 use std::time::Duration;
 
