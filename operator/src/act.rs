@@ -3,14 +3,17 @@
 //! Every write is one that may be repeated. A step that fails ends the row; the next look starts afresh.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures::future::join_all;
-use kube::Client;
+use kube::api::{DeleteParams, Preconditions};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, ResourceExt};
 use kvorum_plan::observed::{Reservation, Stage};
 use kvorum_plan::{MemberId, Plan, Step};
 
 use crate::build::OverlayRefused;
-use crate::caches::Caches;
+use crate::caches::{Caches, Ours};
 use crate::failpoint::Failpoint;
 use crate::members::MemberError;
 use crate::observe::Sight;
@@ -116,11 +119,21 @@ impl ActError {
 }
 
 /// What is gone already need not be deleted.
-fn gone(object: String, deleted: Result<(), kube::Error>) -> Result<(), ActError> {
+fn gone<T>(object: String, deleted: Result<T, kube::Error>) -> Result<(), ActError> {
     match deleted {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map_err(|error| ActError::of_call(object, error)),
+        other => other
+            .map(|_| ())
+            .map_err(|error| ActError::of_call(object, error)),
     }
+}
+
+/// Deletes this very object, and only as it was seen where `unchanged`.
+fn this_very<K: ResourceExt>(object: &K, unchanged: bool) -> DeleteParams {
+    DeleteParams::default().preconditions(Preconditions {
+        uid: object.uid(),
+        resource_version: object.resource_version().filter(|_| unchanged),
+    })
 }
 
 /// What came of a row of steps.
@@ -209,25 +222,20 @@ impl Act<'_> {
     /// Does one step, between the two places at which the program can be made to die.
     async fn step(&self, step: &Step, reservation: &Reservation) -> Result<Done, ActError> {
         // These write in several places, each with places of its own.
-        match step {
-            Step::Reserve { reservation, stage } => {
-                return self.reserve(reservation, *stage).await.map(Done::from);
-            }
-            Step::Latch { stage, stores } => {
-                return self.latch(*stage, stores).await.map(Done::from);
-            }
-            _ => {}
+        if matches!(step, Step::Reserve { .. } | Step::Latch { .. }) {
+            return self.execute(step, reservation).await;
         }
         let name = step.name();
         self.failpoint.before(&name);
-        let done = self.single(step, reservation).await?;
+        let done = self.execute(step, reservation).await?;
         self.failpoint.after(&name);
         Ok(done)
     }
 
-    async fn single(&self, step: &Step, reservation: &Reservation) -> Result<Done, ActError> {
+    async fn execute(&self, step: &Step, reservation: &Reservation) -> Result<Done, ActError> {
         let changed = match step {
-            Step::Reserve { .. } | Step::Latch { .. } => false,
+            Step::Reserve { reservation, stage } => self.reserve(reservation, *stage).await?,
+            Step::Latch { stage, stores } => self.latch(*stage, stores).await?,
             Step::SyncServices { at_least } => self.services(*at_least).await?,
             Step::CreateVolume(member) => {
                 self.create_volume(reservation, member, Stage::Reserved)
@@ -281,6 +289,11 @@ impl Act<'_> {
             "Initialize was answered"
         );
         Ok(true)
+    }
+
+    /// An object of this cluster as it was seen last.
+    fn seen<K: Ours>(&self, cache: &Store<K>, name: &str) -> Option<Arc<K>> {
+        cache.get(&ObjectRef::new(name).within(&self.cluster.names.namespace))
     }
 
     fn door(&self, id: MemberId) -> Result<crate::members::Door, ActError> {

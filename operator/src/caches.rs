@@ -29,6 +29,29 @@ use crate::scope::Scope;
 /// A KvCluster that may be unreadable: one bad object must not stop all others.
 pub type Guarded = DeserializeGuard<KvCluster>;
 
+/// What belongs to a cluster: an object of a kind that Kubernetes knows, in a namespace.
+pub trait Ours:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Ours for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Everything that is kept.
 #[derive(Clone)]
 pub struct Caches {
@@ -106,7 +129,7 @@ fn surroundings(
     let (nodes, stream) = kept(
         vec![Api::<Node>::all(client.clone())],
         &[None],
-        &any(),
+        &watching(),
         |_| {},
     );
     // Heartbeats of nodes change nothing for us.
@@ -114,14 +137,10 @@ fn surroundings(
     let everyone = clusters.clone();
     let controller = controller.watches_stream(stream, move |_| references(&everyone));
     let classes = vec![Api::<StorageClass>::all(client.clone())];
-    let (classes, stream) = kept(classes, &[None], &any(), |_| {});
+    let (classes, stream) = kept(classes, &[None], &watching(), |_| {});
     let everyone = clusters.clone();
     let controller = controller.watches_stream(stream, move |_| references(&everyone));
     (controller, nodes, classes)
-}
-
-fn any() -> watcher::Config {
-    watching()
 }
 
 /// A store of nothing, filled.
@@ -235,13 +254,7 @@ fn ours_of<K>(
     config: &watcher::Config,
 ) -> (Controller<Guarded>, Store<K>)
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
+    K: Ours,
 {
     lean_ours_of(controller, place, config, |_| {})
 }
@@ -254,13 +267,7 @@ fn lean_ours_of<K>(
     lean: fn(&mut K),
 ) -> (Controller<Guarded>, Store<K>)
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
+    K: Ours,
 {
     let (store, stream) = kept(scope.places::<K>(client), &scope.names(), config, lean);
     let controller = controller.watches_stream(stream, |object: K| {

@@ -1,6 +1,8 @@
-//! A short name for what an object says, to see whether it says something else now.
+//! Short names for what objects say, to see whether they say something else now.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use sha2::{Digest, Sha256};
 
 /// A hash of anything that can be written as JSON; the same within one run of the program.
 #[must_use]
@@ -8,4 +10,15 @@ pub fn of(value: &serde_json::Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.to_string().hash(&mut hasher);
     hasher.finish()
+}
+
+/// One that may be written down: the same in every version of the operator.
+#[must_use]
+pub fn lasting(value: &serde_json::Value) -> String {
+    let digest = Sha256::digest(value.to_string().as_bytes());
+    digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -15,8 +15,6 @@ use kvorum_plan::spec::Spec;
 
 mod wish;
 
-pub use wish::digest;
-
 use crate::names::Names;
 use crate::quantity;
 

@@ -13,6 +13,16 @@ pub struct Operation {
     pub gate: Option<Gated>,
 }
 
+impl Operation {
+    pub(crate) fn of(kind: OperationKind, member: MemberId, gate: Option<Gated>) -> Self {
+        Self {
+            kind,
+            member: Some(member),
+            gate,
+        }
+    }
+}
+
 /// The kinds of things that are done to a cluster that lives; the names are metric labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OperationKind {

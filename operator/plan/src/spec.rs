@@ -37,6 +37,15 @@ pub struct Spec {
     pub fenced: Vec<MemberId>,
 }
 
+impl Spec {
+    /// How good a place for the leader a zone is: 0 is the best, the greatest number none at all.
+    #[must_use]
+    pub fn leader_rank(&self, zone: Option<&Zone>) -> usize {
+        let place = self.leader_zones.iter().position(|one| Some(one) == zone);
+        place.unwrap_or(usize::MAX)
+    }
+}
+
 /// What to do when a whole zone stays away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ZoneOutage {

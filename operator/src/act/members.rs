@@ -2,15 +2,14 @@
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::{DeleteParams, Patch, Preconditions};
-use kube::runtime::reflector::ObjectRef;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PropagationPolicy};
 use kvorum_plan::observed::{Reservation, Stage, UnixSeconds};
 use kvorum_plan::placement::Assigned;
 use kvorum_plan::{MemberId, Step, Zone};
 
 use super::writes::apply_params;
-use super::{Act, ActError, gone};
+use super::{Act, ActError, gone, this_very};
 use crate::build;
 use crate::names::RETIRED;
 
@@ -82,18 +81,16 @@ impl Act<'_> {
                 ActError::of_call(format!("PersistentVolumeClaim {name}"), error)
             })?;
         }
-        let names = &self.cluster.names;
-        let name = names.member(id);
-        let reference = ObjectRef::<StatefulSet>::new(&name).within(&names.namespace);
-        let Some(set) = self.caches.statefulsets.get(&reference) else {
+        let name = self.cluster.names.member(id);
+        let Some(set) = self.seen(&self.caches.statefulsets, &name) else {
             return Ok(true);
         };
-        let parameters = DeleteParams::background().preconditions(Preconditions {
-            uid: set.uid(),
-            resource_version: None,
-        });
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..this_very(set.as_ref(), false)
+        };
         let deleted = self.api::<StatefulSet>().delete(&name, &parameters).await;
-        gone(format!("StatefulSet {name}"), deleted.map(|_| ()))?;
+        gone(format!("StatefulSet {name}"), deleted)?;
         Ok(true)
     }
 
@@ -106,19 +103,15 @@ impl Act<'_> {
         let Some(live) = live.map_err(|error| ActError::of_call(object.clone(), error))? else {
             return Ok(false);
         };
-        let same = live.meta().uid.as_ref() == self.sight.claim_uids.get(&id);
+        let same = live.uid().as_ref() == self.sight.claim_uids.get(&id);
         if !same || !live.annotations().contains_key(RETIRED) {
             return Err(ActError::Refused {
                 object,
                 message: "is not the volume that was retired: left alone".to_owned(),
             });
         }
-        let parameters = DeleteParams::default().preconditions(Preconditions {
-            uid: live.uid(),
-            resource_version: live.resource_version(),
-        });
         tracing::info!(name, "Deleting the volume of a member that left");
-        gone(object, api.delete(&name, &parameters).await.map(|_| ()))?;
+        gone(object, api.delete(&name, &this_very(&live, true)).await)?;
         Ok(true)
     }
 }

@@ -2,26 +2,20 @@
 //! is not; always the very pod that was seen, and never by force.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
-use kube::api::{DeleteParams, EvictParams, Preconditions};
-use kube::runtime::reflector::ObjectRef;
+use kube::api::EvictParams;
 use kvorum_plan::MemberId;
 
-use super::{Act, ActError, gone};
+use super::{Act, ActError, gone, this_very};
 
 impl Act<'_> {
     pub(super) async fn restart(&self, id: MemberId, evict: bool) -> Result<bool, ActError> {
         let names = &self.cluster.names;
         let name = names.pod(id);
-        let reference = ObjectRef::<Pod>::new(&name).within(&names.namespace);
-        let Some(pod) = self.caches.pods.get(&reference) else {
+        let Some(pod) = self.seen(&self.caches.pods, &name) else {
             return Ok(false);
         };
-        let delete = DeleteParams::default().preconditions(Preconditions {
-            uid: pod.uid(),
-            // One that is deleted for being broken may have come up since it was seen.
-            resource_version: pod.resource_version().filter(|_| !evict),
-        });
+        // One that is deleted for being broken may have come up since it was seen.
+        let delete = this_very(pod.as_ref(), !evict);
         let object = format!("Pod {name}");
         let api = self.api::<Pod>();
         tracing::info!(
@@ -32,7 +26,7 @@ impl Act<'_> {
             "Having a pod made anew"
         );
         if !evict {
-            gone(object, api.delete(&name, &delete).await.map(|_| ()))?;
+            gone(object, api.delete(&name, &delete).await)?;
             return Ok(true);
         }
         let parameters = EvictParams {
@@ -46,7 +40,7 @@ impl Act<'_> {
                 message: status.message.clone(),
             }),
             evicted => {
-                gone(object, evicted.map(|_| ()))?;
+                gone(object, evicted)?;
                 Ok(true)
             }
         }

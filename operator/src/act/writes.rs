@@ -1,15 +1,14 @@
 //! The writes behind the steps: server-side apply with one field manager, each skipped when nothing changed.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Debug;
 
 use futures::future::try_join_all;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::reflector::Store;
 use kube::{Api, Resource, ResourceExt};
 use kvorum_api::{KvCluster, KvClusterStatus};
 use kvorum_plan::MemberId;
@@ -17,11 +16,11 @@ use kvorum_plan::observed::{Reservation, Stage};
 use kvorum_plan::placement::Assigned;
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Act, ActError, Done, gone};
+use super::{Act, ActError, Done, gone, this_very};
 use crate::build;
+use crate::caches::Ours;
 use crate::names::{FIELD_MANAGER, RETIRED};
 
 /// What was written last, and what the object looked like then.
@@ -107,20 +106,14 @@ impl Act<'_> {
             return self.apply(&self.caches.budgets, &budget).await;
         }
         let names = &self.cluster.names;
-        let reference =
-            ObjectRef::<PodDisruptionBudget>::new(&names.cluster).within(&names.namespace);
-        let Some(old) = self.caches.budgets.get(&reference) else {
+        let Some(old) = self.seen(&self.caches.budgets, &names.cluster) else {
             return Ok(false);
         };
         // Left over from more members: it would make every drain of the last one hang.
-        let parameters = DeleteParams::default().preconditions(Preconditions {
-            uid: old.uid(),
-            resource_version: None,
-        });
+        let parameters = this_very(old.as_ref(), false);
         let api = self.api::<PodDisruptionBudget>();
         let deleted = api.delete(&names.cluster, &parameters).await;
-        let object = format!("PodDisruptionBudget {}", names.cluster);
-        gone(object, deleted.map(|_| ()))?;
+        gone(format!("PodDisruptionBudget {}", names.cluster), deleted)?;
         Ok(true)
     }
 
@@ -134,10 +127,8 @@ impl Act<'_> {
     ) -> Result<Done, ActError> {
         let mut intent = build::statefulset(self.cluster, reservation, member, running)
             .map_err(ActError::Overlay)?;
-        let names = &self.cluster.names;
         let name = intent.name_any();
-        let reference = ObjectRef::<StatefulSet>::new(&name).within(&names.namespace);
-        let seen = self.caches.statefulsets.get(&reference);
+        let seen = self.seen(&self.caches.statefulsets, &name);
         if !running {
             // Whether its pod may go was judged by what was seen: another operator may have let it run since.
             intent.metadata.resource_version =
@@ -259,18 +250,13 @@ impl Act<'_> {
     /// Applies an intent unless it was applied before and the object is as it was then.
     async fn apply<K>(&self, cache: &Store<K>, intent: &K) -> Result<bool, ActError>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + Serialize
-            + DeserializeOwned
-            + 'static,
+        K: Ours + Serialize,
     {
         let name = intent.name_any();
         let object = format!("{} {name}", K::kind(&()));
         let key = format!("{object} {}", self.cluster.names.namespace);
         let wanted = fingerprint(intent);
-        let seen = cache.get(&ObjectRef::new(&name).within(&self.cluster.names.namespace));
+        let seen = self.seen(cache, &name);
         if let Some(seen) = &seen
             && self
                 .applied

@@ -16,9 +16,10 @@ use kvorum_plan::placement::Assigned;
 
 use super::overlay::{OverlayRefused, merge};
 use super::owned;
+use crate::fingerprint::lasting;
 use crate::limits::TERMINATION_GRACE_SECONDS;
 use crate::names::{ASKED, CLIENT_PORT, METRICS_PORT, PEER_PORT, TEMPLATE};
-use crate::validate::{ValidCluster, digest, nodes_required};
+use crate::validate::{ValidCluster, nodes_required};
 
 /// The unprivileged user that images of ours have.
 const USER: i64 = 65532;
@@ -54,7 +55,7 @@ pub fn statefulset(
     metadata.annotations = Some(
         [
             (ASKED.to_owned(), cluster.asked.clone()),
-            (TEMPLATE.to_owned(), digest(&written)),
+            (TEMPLATE.to_owned(), lasting(&written)),
         ]
         .into(),
     );

@@ -1,18 +1,15 @@
 //! Names we need that somebody else has: never taken over.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
 
 use futures::future::join_all;
-use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use kvorum_plan::MemberId;
-use serde::de::DeserializeOwned;
 
 use super::belongs;
-use crate::caches::Caches;
+use crate::caches::{Caches, Ours};
 use crate::names::{FIELD_MANAGER, MANAGED_BY_LABEL};
 use crate::validate::ValidCluster;
 
@@ -50,13 +47,7 @@ async fn taken<K>(
     name: &str,
 ) -> Result<bool, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
+    K: Ours,
 {
     let key = ObjectRef::<K>::new(name).within(&valid.names.namespace);
     if cache

@@ -6,9 +6,9 @@ use kvorum_api::{
 use kvorum_plan::spec::{self as plan, Spec, ZoneChoice};
 use kvorum_plan::{ClusterSize, MemberId, Zone};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::Invalid;
+use crate::fingerprint::lasting;
 
 /// What decisions depend on.
 pub(super) fn read(spec: &KvClusterSpec, size: ClusterSize) -> Result<Spec, Invalid> {
@@ -109,7 +109,7 @@ pub(super) fn asked(spec: &KvClusterSpec) -> String {
         }
     }
     kept.retain(|key, value| key != "placement" || *value != Value::Object(serde_json::Map::new()));
-    digest(&Value::Object(kept))
+    lasting(&Value::Object(kept))
 }
 
 /// Takes everything away that is as in `default`.
@@ -123,17 +123,6 @@ fn strip(value: &mut Value, default: &Value) {
             strip(inner, default);
         }
     }
-}
-
-/// A short name for a value, the same in every version of the operator.
-#[must_use]
-pub fn digest(value: &Value) -> String {
-    let digest = Sha256::digest(value.to_string().as_bytes());
-    digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 #[cfg(test)]
@@ -153,7 +142,7 @@ mod tests {
         let nothing = asked_of(|_| ());
         assert_eq!(
             nothing,
-            digest(&serde_json::json!({})),
+            lasting(&serde_json::json!({})),
             "defaults are no wish"
         );
         assert_eq!(asked_of(|spec| spec.members = 5), nothing);

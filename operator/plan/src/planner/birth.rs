@@ -7,6 +7,7 @@ use crate::observed::{Life, Observed, Report, Reservation, Stage};
 use crate::steps::Step;
 
 use super::roster::Roster;
+use super::trouble;
 
 /// What to do once the members answer, or what is still missing, in words.
 pub(super) fn initialize(
@@ -97,17 +98,7 @@ fn missing(
         return Some(format!("{id}: has no volume yet"));
     };
     let Some(report) = report else {
-        let pod = observed
-            .members
-            .get(&id)
-            .and_then(|member| member.pod.as_ref());
-        let pod_problem = pod.and_then(|pod| pod.problem.as_ref());
-        return Some(match (&volume.problem, pod_problem, pod) {
-            (Some(problem), _, _) => format!("{id}: {problem}"),
-            (None, Some(problem), _) => format!("{id}: {}", problem.message),
-            (None, None, None) => format!("{id}: has no pod yet"),
-            (None, None, Some(_)) => format!("{id}: does not answer yet"),
-        });
+        return Some(trouble::silence(observed, id));
     };
     if report.life != Life::Waiting {
         return Some(format!("{id}: is neither empty nor part of a cluster yet"));

@@ -8,6 +8,7 @@ use super::joiners::Joiners;
 use super::loss::{self, Losses};
 use super::reserve;
 use super::roster::{Authority, Roster, Standing};
+use super::trouble;
 use crate::limits::ZONES_FOR_TOLERANCE;
 use crate::observed::{Life, Reservation, UnixSeconds};
 use crate::operation::{Gate, Gated, Operation, OperationKind};
@@ -289,29 +290,13 @@ impl Maker<'_> {
                         store_uuid: report.store_uuid.clone(),
                     }));
                 }
-                None => waiting.push(self.not_up(*id)),
+                None => waiting.push(trouble::silence(self.roster.observed, *id)),
             }
         }
         if waiting.is_empty() {
             return Ok(None);
         }
         Err(Gated::new(Gate::MemberUp, waiting.join("; ")))
-    }
-
-    fn not_up(&self, id: MemberId) -> String {
-        let volume = self.roster.volume(id);
-        let problem = volume.and_then(|volume| volume.problem.clone());
-        let pod = self.roster.pod(id);
-        let problem = problem.or_else(|| Some(pod?.problem.as_ref()?.message.clone()));
-        let problem = problem.unwrap_or_else(|| {
-            let words = if pod.is_some() {
-                "does not answer yet"
-            } else {
-                "has no pod yet"
-            };
-            words.to_owned()
-        });
-        format!("{id}: {problem}")
     }
 
     /// Everybody who is needed has joined: one change to the final set, the leader handed over first.

@@ -5,8 +5,6 @@
 //! their newest template; the leader goes where it is wanted. While quorum is lost only the first of these
 //! is done, and broken pods get their newest template.
 
-use std::collections::BTreeMap;
-
 use super::change;
 use super::loss;
 use super::retire;
@@ -73,11 +71,7 @@ pub(super) fn decide(
         plan.steps.extend(mend(&roster, spec));
     } else if let Some(first) = stopping.first() {
         // A pod goes by this very plan: whatever else takes one away waits for the next look.
-        plan.operation = Some(Operation {
-            kind: OperationKind::Fence,
-            member: Some(*first),
-            gate: None,
-        });
+        plan.operation = Some(Operation::of(OperationKind::Fence, *first, None));
     } else {
         one_thing(&roster, spec, &reservation, &losses, &mut plan, now);
     }
@@ -137,11 +131,7 @@ fn one_thing(
         .gated
         .iter()
         .find(grave)
-        .map(|(id, gated)| Operation {
-            kind: OperationKind::Replace,
-            member: Some(*id),
-            gate: Some(gated.clone()),
-        });
+        .map(|(id, gated)| Operation::of(OperationKind::Replace, *id, Some(gated.clone())));
     plan.operation = plan.operation.take().or(awaited);
 }
 
@@ -160,26 +150,14 @@ fn leader_home(roster: &Roster<'_>, spec: &Spec) -> Option<(Step, Operation)> {
     if authority.membership.joint || !voters.iter().all(|id| roster.serves(*id)) {
         return None;
     }
-    let rank = |id: MemberId| {
-        let zone = roster.zone(id)?;
-        spec.leader_zones.iter().position(|wanted| *wanted == zone)
-    };
-    let now = rank(authority.leader).unwrap_or(usize::MAX);
-    let ranked: BTreeMap<(usize, MemberId), MemberId> = voters
-        .iter()
-        .filter_map(|id| Some(((rank(*id)?, *id), *id)))
-        .collect();
-    let ((best, _), to) = ranked.into_iter().next()?;
+    let rank = |id: MemberId| spec.leader_rank(roster.zone(id).as_ref());
+    let (best, to) = voters.iter().map(|id| (rank(*id), *id)).min()?;
     let step = Step::TransferLeader {
         via: authority.leader,
         to,
     };
-    let operation = Operation {
-        kind: OperationKind::MoveLeader,
-        member: Some(to),
-        gate: None,
-    };
-    (best < now).then_some((step, operation))
+    let operation = Operation::of(OperationKind::MoveLeader, to, None);
+    (best < rank(authority.leader)).then_some((step, operation))
 }
 
 /// How soon to look again.

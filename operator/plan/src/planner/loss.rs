@@ -150,13 +150,7 @@ fn look(roster: &Roster<'_>, id: MemberId) -> Option<Loss> {
     if volume.node_gone {
         return Some(Loss::NodeGone);
     }
-    (!roster.caught_up(id) && !asleep(roster, id)).then_some(Loss::Unreachable)
-}
-
-/// Fenced or hibernated on purpose.
-fn asleep(roster: &Roster<'_>, id: MemberId) -> bool {
-    let set = roster.member(id).and_then(|member| member.set);
-    set.is_some_and(|set| !set.running)
+    (!roster.caught_up(id) && !roster.stopped(id)).then_some(Loss::Unreachable)
 }
 
 /// Zones whose members shall go elsewhere because the zone stays away.

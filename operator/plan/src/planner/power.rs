@@ -8,14 +8,14 @@ use crate::steps::{Plan, Step};
 
 /// Members whose pods go now, each behind its gate.
 pub(super) fn stopping(roster: &Roster<'_>, spec: &Spec, plan: &mut Plan) -> Vec<MemberId> {
-    let awake = kept(roster).filter(|id| sleeps(spec, *id) && !stopped(roster, *id));
+    let awake = kept(roster).filter(|id| sleeps(spec, *id) && !roster.stopped(*id));
     let awake: Vec<MemberId> = awake.collect();
     let Some(first) = awake.first().copied() else {
         return awake;
     };
     let leader = roster.authority.map(|authority| authority.leader);
     if spec.hibernated {
-        plan.operation = Some(operation(OperationKind::Hibernate, first, None));
+        plan.operation = Some(Operation::of(OperationKind::Hibernate, first, None));
         let followers = awake.iter().copied().filter(|id| Some(*id) != leader);
         let followers: Vec<MemberId> = followers.collect();
         // Followers first: no election is worth holding.
@@ -27,7 +27,7 @@ pub(super) fn stopping(roster: &Roster<'_>, spec: &Spec, plan: &mut Plan) -> Vec
     }
     if roster.authority.is_some_and(|is| is.membership.joint) {
         let gate = Gated::new(Gate::Uniform, "a membership change is half done");
-        plan.operation = Some(operation(OperationKind::Fence, first, Some(gate)));
+        plan.operation = Some(Operation::of(OperationKind::Fence, first, Some(gate)));
         return Vec::new();
     }
     let voters: Vec<MemberId> = roster.with_standing(Standing::Voter).collect();
@@ -37,7 +37,7 @@ pub(super) fn stopping(roster: &Roster<'_>, spec: &Spec, plan: &mut Plan) -> Vec
     }
     let message = format!("without {first}, too few voters would be up to date");
     let gate = Gated::new(Gate::Quorum, message);
-    plan.operation = Some(operation(OperationKind::Fence, first, Some(gate)));
+    plan.operation = Some(Operation::of(OperationKind::Fence, first, Some(gate)));
     Vec::new()
 }
 
@@ -46,7 +46,7 @@ pub(super) fn steps(roster: &Roster<'_>, spec: &Spec, stopping: &[MemberId]) -> 
     kept(roster)
         .map(|id| Step::ApplyMember {
             member: roster.assigned(id),
-            running: !sleeps(spec, id) || !(stopped(roster, id) || stopping.contains(&id)),
+            running: !sleeps(spec, id) || !(roster.stopped(id) || stopping.contains(&id)),
         })
         .collect()
 }
@@ -61,17 +61,4 @@ fn kept<'a, 'o>(roster: &'a Roster<'o>) -> impl Iterator<Item = MemberId> + use<
 
 fn sleeps(spec: &Spec, id: MemberId) -> bool {
     spec.hibernated || spec.fenced.contains(&id)
-}
-
-fn stopped(roster: &Roster<'_>, id: MemberId) -> bool {
-    let set = roster.member(id).and_then(|member| member.set);
-    set.is_some_and(|set| !set.running)
-}
-
-fn operation(kind: OperationKind, member: MemberId, gate: Option<Gated>) -> Operation {
-    Operation {
-        kind,
-        member: Some(member),
-        gate,
-    }
 }

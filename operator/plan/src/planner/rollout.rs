@@ -20,13 +20,8 @@ pub(super) struct Progress {
 
 impl Progress {
     fn of(member: MemberId) -> Self {
-        let operation = Operation {
-            kind: OperationKind::Rollout,
-            member: Some(member),
-            gate: None,
-        };
         Self {
-            operation: Some(operation),
+            operation: Some(Operation::of(OperationKind::Rollout, member, None)),
             ..Self::default()
         }
     }
@@ -152,14 +147,12 @@ fn not_yet(id: MemberId, pod: &Pod, next: MemberId, now: UnixSeconds) -> Progres
     } else {
         ROLLOUT_DEADLINE_SECONDS
     };
-    let progress = Progress::of(next);
     let words = problem.map_or("it is not ready yet", String::as_str);
+    let progress = Progress::of(next).gate(Gate::MembersReady, format!("{id}: {words}"));
     if age <= patience {
-        return progress.gate(Gate::MembersReady, format!("{id}: {words}"));
+        return progress;
     }
-    progress
-        .gate(Gate::MembersReady, format!("{id}: {words}"))
-        .stop(
+    progress.stop(
             BlockedReason::RolloutStuck,
             format!(
                 "{id} does not become healthy on the newest template: {words}; the other members keep theirs: correct the spec, or set it back to what it was"
@@ -195,13 +188,7 @@ fn healthy_one(roster: &Roster<'_>, spec: &Spec, id: MemberId, ready: bool) -> P
         );
         return progress.gate(Gate::Approval, message);
     }
-    let preferred = |id: &MemberId| {
-        let zone = roster.zone(*id);
-        let mut zones = spec.leader_zones.iter();
-        zones
-            .position(|wanted| Some(wanted) == zone.as_ref())
-            .unwrap_or(usize::MAX)
-    };
+    let preferred = |id: &MemberId| spec.leader_rank(roster.zone(*id).as_ref());
     let heirs = voters.iter().filter(|heir| **heir != id);
     let heirs = heirs.filter(|heir| roster.serves(**heir));
     match heirs.min_by_key(|heir| (preferred(heir), **heir)) {

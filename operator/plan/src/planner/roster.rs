@@ -138,8 +138,13 @@ impl<'a> Roster<'a> {
 
     /// Whether its pod is about to go: it may answer for a moment longer.
     pub(super) fn leaving(&self, id: MemberId) -> bool {
-        let stopped = self.member(id).and_then(|member| member.set);
-        stopped.is_some_and(|set| !set.running) || self.pod(id).is_some_and(|pod| pod.terminating)
+        self.stopped(id) || self.pod(id).is_some_and(|pod| pod.terminating)
+    }
+
+    /// Has no pod on purpose: fenced or hibernated.
+    pub(super) fn stopped(&self, id: MemberId) -> bool {
+        let set = self.member(id).and_then(|member| member.set);
+        set.is_some_and(|set| !set.running)
     }
 
     /// Whether no pod of any voter in this zone serves, where the zone holds more than one or its nodes are

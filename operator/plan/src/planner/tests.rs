@@ -15,6 +15,7 @@ use fixture::{ID, NOW, Seen, spec};
 
 use super::plan;
 use crate::observed::{Life, Pod, PodProblem, Stage, StorageClass, UnixSeconds};
+use crate::operation::{Gate, OperationKind};
 use crate::placement::Assigned;
 use crate::spec::{ZoneChoice, ZoneSpread};
 use crate::steps::{BlockedReason, Phase, Plan, Recheck, Step};
@@ -22,6 +23,24 @@ use crate::{ClusterId, ClusterSize, MemberId, Zone};
 
 fn names(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(Step::name).collect()
+}
+
+/// The steps but those that only keep objects as they are.
+fn acts(plan: &Plan) -> Vec<Step> {
+    use Step::{ApplyMember, SyncServices};
+    let acts = plan.steps.iter().filter(|step| {
+        !matches!(
+            step,
+            SyncServices { .. } | ApplyMember { running: true, .. }
+        )
+    });
+    acts.cloned().collect()
+}
+
+/// The gate that what is under way waits at.
+fn gate(plan: &Plan) -> Option<Gate> {
+    let operation = plan.operation.as_ref()?;
+    operation.gate.as_ref().map(|gated| gated.gate)
 }
 
 fn apply(member: Assigned) -> Step {

@@ -127,6 +127,20 @@ pub(super) fn volume_lost(id: MemberId, how: &str) -> Blocked {
     )
 }
 
+/// Why a member that is on its way up does not answer yet.
+pub(super) fn silence(observed: &Observed, id: MemberId) -> String {
+    let volume = observed.volumes.get(&id);
+    let member = observed.members.get(&id);
+    let pod = member.and_then(|member| member.pod.as_ref());
+    let pod_problem = pod.and_then(|pod| pod.problem.as_ref());
+    match (volume.and_then(|is| is.problem.as_ref()), pod_problem, pod) {
+        (Some(problem), _, _) => format!("{id}: {problem}"),
+        (None, Some(problem), _) => format!("{id}: {}", problem.message),
+        (None, None, None) => format!("{id}: has no pod yet"),
+        (None, None, Some(_)) => format!("{id}: does not answer yet"),
+    }
+}
+
 pub(super) fn not_starting(
     observed: &Observed,
     waiting: &[String],

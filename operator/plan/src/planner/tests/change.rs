@@ -3,31 +3,19 @@
 
 use super::*;
 use crate::observed::{Seat, Set, Volume};
-use crate::operation::{Gate, OperationKind};
 use crate::spec::{Rebalance, Spec};
 
-/// The steps that move members, without those that only keep objects as they are.
+/// The steps that move members, without records of what has become of them.
 fn moves(plan: &Plan) -> Vec<Step> {
-    let keeps = |step: &Step| {
-        matches!(
-            step,
-            Step::SyncServices { .. }
-                | Step::ApplyMember { running: true, .. }
-                | Step::Latch { .. }
-        )
-    };
-    let steps = plan.steps.iter().filter(|step| !keeps(step));
-    steps.cloned().collect()
+    let mut moves = acts(plan);
+    moves.retain(|step| !matches!(step, Step::Latch { .. }));
+    moves
 }
 
 fn decide(seen: &Seen, spec: &Spec) -> (Vec<Step>, Option<OperationKind>, Option<Gate>) {
     let plan = plan(&seen.observed, spec, NOW);
     let kind = plan.operation.as_ref().map(|operation| operation.kind);
-    let gate = plan
-        .operation
-        .as_ref()
-        .and_then(|operation| operation.gate.as_ref());
-    (moves(&plan), kind, gate.map(|gated| gated.gate))
+    (moves(&plan), kind, gate(&plan))
 }
 
 fn enlist(key: &str, zone: &str) -> Step {

@@ -3,13 +3,7 @@
 
 use super::*;
 use crate::observed::Loss;
-use crate::operation::{Gate, OperationKind};
 use crate::spec::{ReplacementPolicy, Spec, ZoneOutage};
-
-fn gate(plan: &Plan) -> Option<Gate> {
-    let operation = plan.operation.as_ref()?;
-    operation.gate.as_ref().map(|gated| gated.gate)
-}
 
 fn enlists(plan: &Plan) -> Vec<(Option<Zone>, bool)> {
     let enlist = |step: &Step| match step {

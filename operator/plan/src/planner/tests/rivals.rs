@@ -4,7 +4,6 @@
 
 use super::*;
 use crate::observed::Loss;
-use crate::operation::{Gate, OperationKind};
 use crate::placement::{Holder, target};
 
 fn restarts(plan: &Plan) -> Vec<&Step> {
@@ -82,11 +81,7 @@ fn d6_nothing_is_waited_for_inside_a_look() {
     seen.joins(5, "zone-b");
     seen.observed.members.get_mut(&MemberId(5)).unwrap().report = None;
     let plan = plan(&seen.observed, &spec(5), NOW);
-    let gate = plan
-        .operation
-        .as_ref()
-        .and_then(|operation| operation.gate.as_ref());
-    assert_eq!(gate.map(|gated| gated.gate), Some(Gate::MemberUp));
+    assert_eq!(gate(&plan), Some(Gate::MemberUp));
     assert_eq!(
         plan.recheck,
         Recheck::Soon,

@@ -3,24 +3,7 @@
 
 use super::*;
 use crate::observed::Set;
-use crate::operation::{Gate, OperationKind};
 use crate::spec::{Rollout, Spec};
-
-/// The steps but those that keep objects as they are.
-fn acts(plan: &Plan) -> Vec<Step> {
-    let acts = plan.steps.iter().filter(|step| {
-        !matches!(
-            step,
-            Step::SyncServices { .. } | Step::ApplyMember { running: true, .. }
-        )
-    });
-    acts.cloned().collect()
-}
-
-fn gate(plan: &Plan) -> Option<Gate> {
-    let operation = plan.operation.as_ref()?;
-    operation.gate.as_ref().map(|gated| gated.gate)
-}
 
 /// Members whose pods go for good.
 fn stopped(plan: &Plan) -> Vec<u64> {
