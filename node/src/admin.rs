@@ -5,12 +5,13 @@ mod membership;
 use crate::consensus::status::{Role, Status as Consensus};
 use crate::consensus::types::{LogId, Node};
 use crate::member::Member;
+use crate::tls::Port;
 use kvorum_proto::admin::admin_server::Admin;
 use kvorum_proto::admin::{
     AddLearnerRequest, AddLearnerResponse, AllocateMemberRequest, AllocateMemberResponse,
     ChangeVotersRequest, ChangeVotersResponse, ConfirmRequest, ConfirmResponse, InitialMember,
     InitializeRequest, InitializeResponse, InspectRequest, InspectResponse, LogId as WireLogId,
-    Member as WireMember, MemberState, RemoveLearnerRequest, RemoveLearnerResponse,
+    Member as WireMember, MemberState, PortSecurity, RemoveLearnerRequest, RemoveLearnerResponse,
     TransferLeaderRequest, TransferLeaderResponse, VoterSet,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,17 @@ fn wire(id: LogId) -> WireLogId {
 fn voter_set(ids: &BTreeSet<u64>) -> VoterSet {
     VoterSet {
         ids: ids.iter().copied().collect(),
+    }
+}
+
+fn security(port: &Port) -> PortSecurity {
+    let in_use = port.tls.as_ref().map(|tls| tls.in_use());
+    let in_use = in_use.unwrap_or_default();
+    PortSecurity {
+        mode: port.mode.as_str().to_owned(),
+        certificate: in_use.certificate,
+        trusted: in_use.trusted,
+        not_after_seconds: in_use.not_after,
     }
 }
 
@@ -189,6 +201,8 @@ impl Admin for AdminApi {
             ready: self.member.ready().is_ok(),
             removed: self.member.store().removed(),
             configs: status.configs.iter().map(voter_set).collect(),
+            peer_port: Some(security(&self.member.context().port)),
+            client_port: Some(security(self.member.client_port())),
         }))
     }
 

@@ -6,6 +6,9 @@ pub mod tls;
 use clap::{ArgAction, Parser, ValueEnum};
 use std::path::PathBuf;
 
+/// Where peers are told to find a member that says nothing else.
+pub(crate) const DEFAULT_PEER_URL: &str = "http://localhost:2380";
+
 /// The replicated key-value server: etcd's v3 API over openraft.
 ///
 /// Starts in one of two ways. Static: with --initial-cluster, as etcd does. Join: with --join,
@@ -54,7 +57,7 @@ pub struct Args {
     #[arg(
         long,
         env = "ETCD_INITIAL_ADVERTISE_PEER_URLS",
-        default_value = "http://localhost:2380"
+        default_value = DEFAULT_PEER_URL
     )]
     pub initial_advertise_peer_urls: String,
 

@@ -5,13 +5,12 @@ use crate::consensus::types::{MemberId, Node};
 use crate::exchange;
 use crate::limits::{LOOKUP_DISAGREEMENT, LOOKUP_TIMEOUT, NO_LEADER_PAUSE};
 use crate::peer::{Context, link};
-use crate::tls::Tls;
+use crate::tls::Port;
 use kvorum_proto::peer::{Directory, Purpose, Refusal};
 use kvorum_storage::disk::Disk;
 use kvorum_storage::identity::{self, Identity};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Why this member must not start.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +79,7 @@ pub async fn identify(
     disk: &dyn Disk,
     dir: &Path,
     start: &Start,
-    tls: Option<&Arc<Tls>>,
+    port: &Port,
     sync: bool,
 ) -> Result<(Identity, bool), Error> {
     let io = |e: std::io::Error| Error::Io {
@@ -129,7 +128,7 @@ pub async fn identify(
             member_id,
             ..
         } => (*cluster_id, *member_id),
-        Start::Existing { own, others } => look_up(own, others, tls).await?,
+        Start::Existing { own, others } => look_up(own, others, port).await?,
     };
     Ok((identity::create(disk, dir, cluster, member)?, true))
 }
@@ -137,15 +136,11 @@ pub async fn identify(
 /// Asks the members of a cluster under which ID this member was added to it. A member that is
 /// behind still knows the one that had these URLs before: so all are asked, and asked again for a
 /// moment while they do not say the same.
-async fn look_up(
-    own: &[String],
-    others: &[String],
-    tls: Option<&Arc<Tls>>,
-) -> Result<(u64, MemberId), Error> {
+async fn look_up(own: &[String], others: &[String], port: &Port) -> Result<(u64, MemberId), Error> {
     let started = tokio::time::Instant::now();
     loop {
         let asked = others.iter().map(|url| async move {
-            let directory = link::look_up(url, tls).await;
+            let directory = link::look_up(url, port).await;
             directory.map_err(|error| format!("{url}: {error}"))
         });
         let (mut answers, mut reasons) = (Vec::new(), Vec::new());
@@ -260,16 +255,18 @@ mod tests {
     async fn a_directory_stays_whose_it_was_first() {
         let disk = SimDisk::new();
         let dir = Path::new("/kvorum-no-such-directory");
-        let (made, new) = identify(&disk, dir, &join(7, 1), None, false)
+        let (made, new) = identify(&disk, dir, &join(7, 1), &Port::default(), false)
             .await
             .unwrap();
         assert!(new);
-        let (again, new) = identify(&disk, dir, &join(7, 1), None, false)
+        let (again, new) = identify(&disk, dir, &join(7, 1), &Port::default(), false)
             .await
             .unwrap();
         assert_eq!((again, new), (made, false));
         for other in [join(7, 2), join(8, 1)] {
-            let error = identify(&disk, dir, &other, None, false).await.unwrap_err();
+            let error = identify(&disk, dir, &other, &Port::default(), false)
+                .await
+                .unwrap_err();
             assert!(
                 error.to_string().contains("belongs to member 1 of cluster"),
                 "{error}"
@@ -316,7 +313,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("member")).unwrap();
         let disk = kvorum_storage::disk::RealDisk { sync: false };
-        let error = identify(&disk, dir.path(), &join(7, 1), None, false)
+        let error = identify(&disk, dir.path(), &join(7, 1), &Port::default(), false)
             .await
             .unwrap_err();
         assert!(matches!(error, Error::NotOurs { .. }), "{error}");

@@ -4,7 +4,7 @@ mod founding;
 mod spans;
 mod tls;
 
-use crate::args::{Args, MetricsDetail};
+use crate::args::{Args, DEFAULT_PEER_URL, MetricsDetail};
 use crate::auth;
 use crate::consensus::settings::Timing;
 use crate::consensus::types::MemberId;
@@ -102,6 +102,12 @@ pub struct Config {
     pub client_tls: Option<crate::tls::Settings>,
     /// Certificates towards peers.
     pub peer_tls: Option<crate::tls::Settings>,
+    /// Which connections of clients speak TLS.
+    pub client_mode: crate::tls::Mode,
+    /// Which connections between members do.
+    pub peer_mode: crate::tls::Mode,
+    /// Who may call the admin API.
+    pub admin_callers: crate::serve::AdminCallers,
     /// What this member says of itself.
     pub attributes: Attributes,
     /// What requests may ask for.
@@ -211,6 +217,18 @@ fn start(args: &Args) -> Result<Start, Wrong> {
     }
 }
 
+/// Where the others find a member that somebody placed: it says so itself when that changes.
+fn own_peer_urls(args: &Args) -> Result<Option<Vec<String>>, Wrong> {
+    let given = args.initial_advertise_peer_urls != DEFAULT_PEER_URL;
+    let own = || {
+        urls(
+            "initial-advertise-peer-urls",
+            &args.initial_advertise_peer_urls,
+        )
+    };
+    (args.join && given).then(own).transpose()
+}
+
 fn timing(args: &Args) -> Result<Timing, Wrong> {
     let etcd_minimum = 5 * args.heartbeat_interval;
     if args.election_timeout < etcd_minimum {
@@ -272,6 +290,9 @@ impl Config {
             ignored: args.accepted.given(),
             client_tls: tls::client(&args.tls, &listen_client)?,
             peer_tls: tls::peer(&args.tls, &listen_peer)?,
+            client_mode: tls::client_mode(&args.tls)?,
+            peer_mode: tls::peer_mode(&args.tls)?,
+            admin_callers: tls::admin_callers(&args.tls)?,
             listen_client,
             listen_peer,
             listen_metrics: maybe("listen-metrics-urls", args.listen_metrics_urls.as_ref())?,
@@ -279,6 +300,7 @@ impl Config {
             attributes: Attributes {
                 name: args.name.clone(),
                 client_urls: urls("advertise-client-urls", &args.advertise_client_urls)?,
+                peer_urls: own_peer_urls(args)?,
                 zone: args.zone.clone(),
             },
             limits: request_limits(args)?,

@@ -2,11 +2,13 @@
 
 use crate::auth::Auth;
 use crate::consensus::Consensus;
+use crate::consensus::membership::Change;
 use crate::consensus::status::{Role, Status};
 use crate::consensus::types::{MemberId, Node};
 use crate::lessor::{Lessor, Renewals};
 use crate::limits::READY_LAG_ENTRIES;
 use crate::peer::Context;
+use crate::tls::Port;
 use kvorum_mvcc::Store;
 use kvorum_proto::log::{Command, MemberAttributes, command};
 use kvorum_proto::peer::{Call, CallFailure, CallReply, LogId, call, call_reply};
@@ -22,6 +24,8 @@ pub struct Attributes {
     pub name: String,
     /// `--advertise-client-urls`
     pub client_urls: Vec<String>,
+    /// `--initial-advertise-peer-urls` of a member that was placed by somebody; `None`: the membership knows.
+    pub peer_urls: Option<Vec<String>>,
     /// `KVORUM_ZONE`
     pub zone: String,
 }
@@ -47,6 +51,7 @@ pub struct Member {
     renewals: Renewals,
     attributes: Attributes,
     limits: RequestLimits,
+    client_port: Port,
     auth: Auth,
     engine_dir: PathBuf,
     sync: bool,
@@ -63,7 +68,7 @@ impl Member {
         lessor: Arc<Lessor>,
         attributes: Attributes,
         limits: RequestLimits,
-        auth: Auth,
+        (client_port, auth): (Port, Auth),
         engine: (PathBuf, bool),
     ) -> Self {
         let renewals = Renewals::start(Arc::downgrade(&consensus));
@@ -74,6 +79,7 @@ impl Member {
             renewals,
             attributes,
             limits,
+            client_port,
             auth,
             engine_dir: engine.0,
             sync: engine.1,
@@ -122,6 +128,12 @@ impl Member {
     #[must_use]
     pub fn limits(&self) -> RequestLimits {
         self.limits
+    }
+
+    /// How connections of clients are secured.
+    #[must_use]
+    pub fn client_port(&self) -> &Port {
+        &self.client_port
     }
 
     /// How users are known.
@@ -231,11 +243,35 @@ impl Member {
             let status = self.consensus.status();
             if status.nodes.contains_key(&self.id()) && status.leader.is_some() {
                 match self.consensus.propose(&command).await {
-                    Ok(_) => return,
+                    Ok(_) => break,
                     Err(error) => {
                         tracing::debug!(%error, "Publishing this member's attributes failed");
                     }
                 }
+            }
+            tokio::time::sleep(self.consensus.timing().heartbeat).await;
+        }
+        self.publish_peer_urls().await;
+    }
+
+    /// Where it is found may have changed since it was added, as the scheme does with TLS.
+    async fn publish_peer_urls(&self) {
+        let Some(urls) = &self.attributes.peer_urls else {
+            return;
+        };
+        loop {
+            let known = self.consensus.status().nodes.get(&self.id()).cloned();
+            if known.is_none_or(|known| known.peer_urls == *urls) {
+                return;
+            }
+            let change = Change::Update(self.id(), urls.clone());
+            match self.consensus.change(&change).await {
+                Ok(Ok(())) => {}
+                Ok(Err(refusal)) => {
+                    tracing::warn!(?refusal, ?urls, "This member's peer URLs are not taken");
+                    return;
+                }
+                Err(error) => tracing::debug!(%error, "Publishing this member's peer URLs failed"),
             }
             tokio::time::sleep(self.consensus.timing().heartbeat).await;
         }

@@ -10,7 +10,7 @@ pub mod snapshot;
 pub use round_trips::RoundTrips;
 
 use crate::consensus::types::{self, MemberId, Node};
-use crate::tls::Tls;
+use crate::tls::Port;
 use kvorum_mvcc::Store;
 use kvorum_storage::identity::Identity;
 use parking_lot::Mutex;
@@ -29,8 +29,8 @@ pub struct Context {
     pub contact: Contact,
     /// Bytes sent to peers, received from peers, and failures to send.
     pub traffic: Traffic,
-    /// Certificates towards peers, if there are any.
-    pub tls: Option<Arc<Tls>>,
+    /// How connections to and from peers are secured.
+    pub port: Port,
     /// Cancelled once another member said that this one was removed.
     pub removed: CancellationToken,
 }

@@ -13,7 +13,7 @@ use crate::member::Member;
 use crate::metrics::Metrics;
 use crate::peer::{Contact, Context, Traffic};
 use crate::serve::{self, Serving};
-use crate::tls::{self, Tls};
+use crate::tls::{self, Mode, Port, Tls};
 use anyhow::Context as _;
 use kvorum_mvcc::Store;
 use kvorum_proto::etcdserverpb::CompactionRequest;
@@ -71,7 +71,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Opens the data directory and puts the member together; nothing is served yet.
 async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Member>, Wal)> {
-    let tls = start_tls(config.peer_tls.as_ref())?;
+    let port = start_tls(config.peer_tls.as_ref(), config.peer_mode)?;
+    let client_port = start_tls(config.client_tls.as_ref(), config.client_mode)?;
     if !config.ignored.is_empty() {
         let flags = config.ignored.join(", ");
         tracing::warn!(flags, "Flags of etcd's that mean nothing here");
@@ -80,14 +81,8 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
     if !config.sync {
         tracing::warn!("Running without fsync: a power cut loses acknowledged writes");
     }
-    let (identity, fresh) = bootstrap::identify(
-        &disk,
-        &config.data_dir,
-        &config.start,
-        tls.as_ref(),
-        config.sync,
-    )
-    .await?;
+    let (identity, fresh) =
+        bootstrap::identify(&disk, &config.data_dir, &config.start, &port, config.sync).await?;
     tracing::info!(
         cluster = format!("{:016x}", identity.cluster_id),
         member = identity.member_id,
@@ -102,7 +97,7 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
         store: store.clone(),
         contact: Contact::new(),
         traffic: Traffic::new(metrics.round_trips.clone()),
-        tls,
+        port,
         removed: CancellationToken::new(),
     });
     refuse_removed(&context)?;
@@ -129,7 +124,7 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
         Arc::new(Lessor::default()),
         config.attributes.clone(),
         config.limits,
-        Auth::new(&config.auth)?,
+        (client_port, Auth::new(&config.auth)?),
         (engine_dir, config.sync),
     ));
     metrics.watch(member.clone());
@@ -191,13 +186,14 @@ fn open(config: &Config, disk: RealDisk, metrics: &Metrics) -> anyhow::Result<(W
 }
 
 /// Reads certificates and keeps looking at them.
-fn start_tls(settings: Option<&tls::Settings>) -> anyhow::Result<Option<Arc<Tls>>> {
+fn start_tls(settings: Option<&tls::Settings>, mode: Mode) -> anyhow::Result<Port> {
     let Some(settings) = settings else {
-        return Ok(None);
+        return Ok(Port { mode, tls: None });
     };
     let tls = Tls::new(settings.clone())?;
     tokio::spawn(tls.clone().reload());
-    Ok(Some(tls))
+    let tls = Some(tls);
+    Ok(Port { mode, tls })
 }
 
 /// What serves whom: peers must be served until the clients are.
@@ -223,23 +219,30 @@ async fn start_serving(
         keepalive: config.keepalive,
         traffic: Some(metrics.client_bytes.clone()),
     };
-    let tls = start_tls(config.client_tls.as_ref())?;
+    let callers = Arc::new(config.admin_callers.clone());
     for at in &config.listen_peer {
-        let listener = serve::listen(at, member.context().tls.as_ref()).await?;
-        tokio::spawn(serve::peers(listener, member.clone(), peers.clone()));
+        let listener = serve::listen(at, &member.context().port).await?;
+        let callers = callers.clone();
+        tokio::spawn(serve::peers(
+            listener,
+            member.clone(),
+            callers,
+            peers.clone(),
+        ));
     }
+    let port = member.client_port();
     let clients = serve::client_router(member, metrics, config.gateway)?;
     for at in &config.listen_client {
-        let listener = serve::listen(at, tls.as_ref()).await?;
+        let listener = serve::listen(at, port).await?;
         tokio::spawn(serve::http(listener, clients.clone(), serving.clone()));
     }
     for at in &config.listen_http {
-        let listener = serve::listen(at, tls.as_ref()).await?;
+        let listener = serve::listen(at, port).await?;
         tokio::spawn(serve::http(listener, clients.clone(), serving.clone()));
     }
     let pages = crate::http::router(member.clone(), metrics.clone());
     for at in &config.listen_metrics {
-        let listener = serve::listen(at, tls.as_ref()).await?;
+        let listener = serve::listen(at, port).await?;
         tokio::spawn(serve::http(listener, pages.clone(), serving.clone()));
     }
     Ok(Servings {

@@ -2,7 +2,7 @@
 
 mod listen;
 
-pub use listen::{Listener, http, listen, peers};
+pub use listen::{AdminCallers, Listener, http, listen, peers};
 
 use crate::api::{Api, wants_leader};
 use crate::config::Keepalive;

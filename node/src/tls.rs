@@ -6,9 +6,11 @@
 
 mod load;
 mod names;
+mod port;
 mod suites;
 
-pub use names::{Allowed, CertificateName, common_name};
+pub use names::{Allowed, CertificateName, Presented};
+pub use port::{Mode, Port};
 pub use suites::Suites;
 
 use crate::limits::TLS_FILES_INTERVAL;
@@ -67,6 +69,18 @@ pub enum Error {
 struct Configs {
     server: Arc<rustls::ServerConfig>,
     client: Arc<rustls::ClientConfig>,
+    in_use: InUse,
+}
+
+/// Which certificates are in use, so that somebody may see whether a change has arrived.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct InUse {
+    /// SHA-256 of the certificate that is shown, in hexadecimal digits.
+    pub certificate: String,
+    /// SHA-256 of each CA that is trusted, sorted.
+    pub trusted: Vec<String>,
+    /// When the certificate ends, in seconds since 1970.
+    pub not_after: i64,
 }
 
 /// One set of certificates in use; shared.
@@ -88,11 +102,11 @@ impl Tls {
         Ok(Arc::new(Self { settings, configs }))
     }
 
-    /// Does the server's side of a handshake; the common name of the client's certificate.
+    /// Does the server's side of a handshake; what the client's certificate says.
     ///
     /// # Errors
     /// If the client does not show what is demanded.
-    pub async fn accept(&self, socket: TcpStream) -> io::Result<(Socket, Option<String>)> {
+    pub async fn accept(&self, socket: TcpStream) -> io::Result<(Socket, Presented)> {
         let acceptor = TlsAcceptor::from(self.configs.read().server.clone());
         let stream = acceptor.accept(socket).await?;
         let certificate = stream
@@ -100,12 +114,12 @@ impl Tls {
             .1
             .peer_certificates()
             .and_then(<[_]>::first);
-        let name = certificate.and_then(|c| common_name(c));
         self.settings
             .allowed
             .check(certificate)
             .map_err(io::Error::other)?;
-        Ok((Socket::tls(stream.into()), name))
+        let presented = certificate.map(Presented::of).unwrap_or_default();
+        Ok((Socket::tls(stream.into()), presented))
     }
 
     /// Does the client's side of a handshake with `host`.
@@ -118,6 +132,12 @@ impl Tls {
             .map_err(io::Error::other)?;
         let stream = connector.connect(name, socket).await?;
         Ok(Socket::tls(stream.into()))
+    }
+
+    /// The certificates in use now.
+    #[must_use]
+    pub fn in_use(&self) -> InUse {
+        self.configs.read().in_use.clone()
     }
 
     fn stamp(&self) -> Stamp {

@@ -1,5 +1,6 @@
 //! etcd's TLS flags.
 
+use crate::tls::Mode;
 use clap::{ArgAction, Args};
 use std::path::PathBuf;
 
@@ -57,6 +58,25 @@ pub struct TlsArgs {
     /// Host names of which another member's certificate must have one.
     #[arg(long, env = "ETCD_PEER_CERT_ALLOWED_HOSTNAME", value_delimiter = ',')]
     pub peer_cert_allowed_hostname: Vec<String>,
+
+    /// Which connections between members speak TLS: by-url as etcd does; off, permissive or required whatever
+    /// URLs say. permissive takes both and calls with TLS first: the step between off and required on a cluster
+    /// that lives.
+    #[arg(long, env = "KVORUM_PEER_TLS", default_value = "by-url")]
+    pub peer_tls: Mode,
+
+    /// Take clients without TLS beside those with it, on ports with https.
+    #[arg(long, env = "KVORUM_CLIENT_TLS_PERMISSIVE", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set)]
+    pub client_tls_permissive: bool,
+
+    /// Host names of which the certificate of whoever calls the admin API must have one, letter for letter
+    /// [default: whoever the peer port lets in may].
+    #[arg(
+        long,
+        env = "KVORUM_ADMIN_CERT_ALLOWED_HOSTNAME",
+        value_delimiter = ','
+    )]
+    pub admin_cert_allowed_hostname: Vec<String>,
 
     /// Cipher suites of TLS 1.2, by their registered names [default: all safe ones].
     #[arg(long, env = "ETCD_CIPHER_SUITES", default_value = "")]

@@ -74,6 +74,13 @@ fn wrong_flags_say_what_to_do() {
         (&["--cert-file", "x"], "--key-file"),
         (&["--client-cert-auth"], "--trusted-ca-file"),
         (&["--tls-min-version", "TLS1.0"], "must be TLS1.2 or TLS1.3"),
+        (&["--peer-tls", "required"], "needs --peer-cert-file"),
+        (&["--peer-tls", "maybe"], "--peer-tls"),
+        (&["--client-tls-permissive"], "needs --cert-file"),
+        (
+            &["--admin-cert-allowed-hostname", "operator"],
+            "needs --peer-trusted-ca-file",
+        ),
         (&["--election-timeout", "100"], "5 heartbeat intervals"),
         (&["--auto-compaction-retention", "soon"], "duration"),
         (&["--auth-token", "jwt"], "--auth-token: sign-method="),

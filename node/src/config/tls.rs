@@ -2,7 +2,8 @@
 
 use super::{Listen, Wrong, wrong};
 use crate::args::tls::TlsArgs;
-use crate::tls::{Allowed, Settings, Suites};
+use crate::serve::AdminCallers;
+use crate::tls::{Allowed, Mode, Settings, Suites};
 
 fn suites(args: &TlsArgs) -> Result<Suites, Wrong> {
     Suites::new(
@@ -95,4 +96,37 @@ pub(super) fn peer(args: &TlsArgs, listen: &[Listen]) -> Result<Option<Settings>
         },
         suites,
     }))
+}
+
+/// Which connections between members speak TLS.
+pub(super) fn peer_mode(args: &TlsArgs) -> Result<Mode, Wrong> {
+    let needs = matches!(args.peer_tls, Mode::Permissive | Mode::Required);
+    if needs && args.peer_cert_file.is_none() {
+        let mode = args.peer_tls.as_str();
+        let reason = format!("{mode} needs --peer-cert-file and --peer-key-file");
+        return Err(wrong("peer-tls", reason));
+    }
+    Ok(args.peer_tls)
+}
+
+/// Which connections of clients speak TLS.
+pub(super) fn client_mode(args: &TlsArgs) -> Result<Mode, Wrong> {
+    if !args.client_tls_permissive {
+        return Ok(Mode::ByUrl);
+    }
+    if args.cert_file.is_none() {
+        let reason = "needs --cert-file and --key-file";
+        return Err(wrong("client-tls-permissive", reason));
+    }
+    Ok(Mode::Permissive)
+}
+
+/// Who may call the admin API.
+pub(super) fn admin_callers(args: &TlsArgs) -> Result<AdminCallers, Wrong> {
+    let names = args.admin_cert_allowed_hostname.clone();
+    if !names.is_empty() && args.peer_trusted_ca_file.is_none() {
+        let reason = "needs --peer-trusted-ca-file: without it nobody shows a certificate";
+        return Err(wrong("admin-cert-allowed-hostname", reason));
+    }
+    Ok(AdminCallers(names))
 }

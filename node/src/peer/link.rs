@@ -8,14 +8,12 @@ use super::{Context, Traffic};
 use crate::consensus::types::{MemberId, Node};
 use crate::limits::{CONNECT_TIMEOUT, FRAME_BYTES_MAX};
 use crate::socket::{ReadSide, Socket, WriteSide};
-use crate::tls::Tls;
+use crate::tls::Port;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
 use kvorum_proto::peer::{Directory, Hello, Purpose, Refusal, Welcome};
 use prost::Message;
 use std::io;
-use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
 /// First bytes of a peer connection; anything else on the port is HTTP.
@@ -206,10 +204,10 @@ pub async fn dial(
 ///
 /// # Errors
 /// If it cannot be reached or does not tell.
-pub async fn look_up(url: &str, tls: Option<&Arc<Tls>>) -> io::Result<Directory> {
+pub async fn look_up(url: &str, port: &Port) -> io::Result<Directory> {
     let asking = async {
         let traffic = super::Traffic::default();
-        let mut link = connect(url, tls).await?;
+        let mut link = connect(url, port).await?;
         let hello = Hello {
             version: VERSION,
             purpose: Purpose::Lookup.into(),
@@ -227,22 +225,9 @@ pub async fn look_up(url: &str, tls: Option<&Arc<Tls>>) -> io::Result<Directory>
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-async fn connect(url: &str, tls: Option<&Arc<Tls>>) -> io::Result<Link> {
-    let (secure, address) = address(url)?;
-    let socket = TcpStream::connect(address).await?;
-    socket.set_nodelay(true)?;
-    let mut socket = match (secure, tls) {
-        (false, _) => Socket::plain(socket),
-        (true, Some(tls)) => {
-            let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-            tls.connect(host, socket).await?
-        }
-        (true, None) => {
-            return Err(io::Error::other(format!(
-                "{url} speaks TLS, and this member has no --peer-cert-file"
-            )));
-        }
-    };
+async fn connect(url: &str, port: &Port) -> io::Result<Link> {
+    let (https, address) = address(url)?;
+    let mut socket = port.call(https, address).await?;
     tokio::io::AsyncWriteExt::write_all(&mut socket, PREFACE).await?;
     Ok(wrap(socket))
 }
@@ -254,7 +239,7 @@ async fn hello(
     purpose: Purpose,
     url: &str,
 ) -> io::Result<Result<Link, Welcome>> {
-    let mut link = connect(url, context.tls.as_ref()).await?;
+    let mut link = connect(url, &context.port).await?;
     let hello = Hello {
         version: VERSION,
         cluster_id: context.identity.cluster_id,

@@ -7,7 +7,7 @@ use crate::limits::{CLIENT_STREAMS_MAX, PREFACE_TIMEOUT};
 use crate::member::Member;
 use crate::peer;
 use crate::socket::Socket;
-use crate::tls::{CertificateName, Tls};
+use crate::tls::{CertificateName, Port, Presented};
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -17,25 +17,26 @@ use std::io;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::service::Routes;
 
 /// An open port.
 pub struct Listener {
     listener: TcpListener,
-    tls: Option<Arc<Tls>>,
+    port: Port,
 }
 
-/// Listens, with a clear error where that cannot be. `tls` counts where the URL says https.
+/// Listens, with a clear error where that cannot be.
 ///
 /// # Errors
 /// If the address cannot be bound.
-pub async fn listen(at: &Listen, tls: Option<&Arc<Tls>>) -> anyhow::Result<Listener> {
+pub async fn listen(at: &Listen, port: &Port) -> anyhow::Result<Listener> {
     let address = &at.address;
     let listener = TcpListener::bind(address).await.map_err(|e| {
         anyhow::anyhow!("cannot listen on {address}: {e}; is another server running there?")
     })?;
-    let tls = tls.filter(|_| at.tls).cloned();
-    Ok(Listener { listener, tls })
+    let port = port.at(at.tls);
+    Ok(Listener { listener, port })
 }
 
 impl Listener {
@@ -59,19 +60,6 @@ impl Listener {
             }
         }
     }
-}
-
-/// Does the handshake, if there is one to do.
-async fn greet(
-    socket: TcpStream,
-    tls: Option<Arc<Tls>>,
-) -> io::Result<(Socket, Option<CertificateName>)> {
-    let Some(tls) = tls else {
-        return Ok((Socket::plain(socket), None));
-    };
-    let handshake = tokio::time::timeout(PREFACE_TIMEOUT, tls.accept(socket)).await;
-    let (socket, name) = handshake.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-    Ok((socket, name.map(CertificateName)))
 }
 
 async fn connection(socket: Socket, router: Router, serving: &Serving) {
@@ -101,32 +89,69 @@ async fn connection(socket: Socket, router: Router, serving: &Serving) {
 /// Serves HTTP on a listener until stopped.
 pub async fn http(listener: Listener, router: Router, serving: Serving) {
     while let Some(socket) = listener.accept(&serving.stop).await {
-        let (tls, router) = (listener.tls.clone(), router.clone());
+        let (port, router) = (listener.port.clone(), router.clone());
         let (spawner, serving) = (serving.connections.clone(), serving.clone());
         spawner.spawn(async move {
-            match greet(socket, tls).await {
-                Ok((socket, Some(name))) => {
-                    let router = router.layer(axum::Extension(name));
+            match port.accept(socket).await {
+                Ok((socket, presented)) => {
+                    let router = match presented.and_then(|is| is.common_name) {
+                        Some(name) => router.layer(axum::Extension(CertificateName(name))),
+                        None => router,
+                    };
                     connection(socket, router, &serving).await;
                 }
-                Ok((socket, None)) => connection(socket, router, &serving).await,
                 Err(error) => tracing::warn!(%error, "Rejected a client's connection"),
             }
         });
     }
 }
 
+/// Who may call the admin API on the peer port.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AdminCallers(pub Vec<String>);
+
+impl AdminCallers {
+    /// Whether this one may: where names are demanded, its certificate must have one of them, letter for
+    /// letter. Who came without TLS was let in on purpose: see [`crate::tls::Mode::Permissive`].
+    fn admit(&self, presented: Option<&Presented>) -> bool {
+        let Some(presented) = presented else {
+            return true;
+        };
+        let mut names = presented.hostnames.iter();
+        self.0.is_empty() || names.any(|name| self.0.contains(name))
+    }
+}
+
+/// Answers every call with why it is not for the caller.
+fn not_admitted() -> Router {
+    let refuse = || async {
+        let text = "the admin API is not for this certificate: it has none of the names of --admin-cert-allowed-hostname";
+        Status::permission_denied(text).into_http::<tonic::body::Body>()
+    };
+    Router::new().fallback(refuse)
+}
+
 /// Serves peers and the admin API, told apart by their first bytes.
-pub async fn peers(listener: Listener, member: Arc<Member>, serving: Serving) {
+pub async fn peers(
+    listener: Listener,
+    member: Arc<Member>,
+    callers: Arc<AdminCallers>,
+    serving: Serving,
+) {
     let mut routes = Routes::builder();
     routes.add_service(AdminServer::new(AdminApi::new(member.clone())));
     let admin = routes.routes().into_axum_router();
     while let Some(socket) = listener.accept(&serving.stop).await {
-        let (tls, member, admin) = (listener.tls.clone(), member.clone(), admin.clone());
+        let (port, member, admin) = (listener.port.clone(), member.clone(), admin.clone());
+        let callers = callers.clone();
         let (spawner, serving) = (serving.connections.clone(), serving.clone());
         spawner.spawn(async move {
-            let outcome = match greet(socket, tls).await {
-                Ok((socket, _)) => peer_or_admin(socket, member, admin, &serving).await,
+            let outcome = match port.accept(socket).await {
+                Ok((socket, presented)) => {
+                    let admitted = callers.admit(presented.as_ref());
+                    let admin = if admitted { admin } else { not_admitted() };
+                    peer_or_admin(socket, member, admin, &serving).await
+                }
                 Err(error) => {
                     tracing::warn!(%error, "Rejected a peer's connection");
                     Ok(())

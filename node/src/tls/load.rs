@@ -1,13 +1,16 @@
 //! From files to rustls' configurations.
 
-use super::{Configs, Error, Settings};
+use super::{Configs, Error, InUse, Settings};
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// Protocols that the client port speaks.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -52,6 +55,28 @@ fn system_roots() -> Arc<RootCertStore> {
     Arc::new(roots)
 }
 
+fn digest(certificate: &CertificateDer<'_>) -> String {
+    let mut text = String::with_capacity(64);
+    for byte in Sha256::digest(certificate) {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// What the files hold, for those who want to know whether a change has arrived.
+fn in_use(chain: &[CertificateDer<'_>], ca: Option<&Path>) -> Result<InUse, Error> {
+    let trusted = ca.map_or(Ok(Vec::new()), certificates)?;
+    let mut trusted: Vec<String> = trusted.iter().map(digest).collect();
+    trusted.sort();
+    let leaf = chain.first();
+    let parsed = leaf.and_then(|leaf| X509Certificate::from_der(leaf).ok());
+    Ok(InUse {
+        certificate: leaf.map(digest).unwrap_or_default(),
+        trusted,
+        not_after: parsed.map_or(0, |(_, leaf)| leaf.validity().not_after.timestamp()),
+    })
+}
+
 /// Reads everything anew.
 pub(super) fn configs(settings: &Settings) -> Result<Configs, Error> {
     let pair = |e: rustls::Error| Error::Pair {
@@ -60,6 +85,7 @@ pub(super) fn configs(settings: &Settings) -> Result<Configs, Error> {
         reason: e.to_string(),
     };
     let chain = certificates(&settings.cert)?;
+    let in_use = in_use(&chain, settings.trusted_ca.as_deref())?;
     let key =
         PrivateKeyDer::from_pem_file(&settings.key).map_err(|e| unusable(&settings.key, e))?;
     let crls = settings.crl.as_deref().map_or(Ok(Vec::new()), revoked)?;
@@ -106,5 +132,6 @@ pub(super) fn configs(settings: &Settings) -> Result<Configs, Error> {
     Ok(Configs {
         server: Arc::new(server),
         client: Arc::new(client),
+        in_use,
     })
 }

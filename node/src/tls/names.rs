@@ -8,9 +8,28 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateName(pub String);
 
+/// What the other side's certificate says of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Presented {
+    /// The subject's common name; `None` where it showed no certificate, or one without.
+    pub common_name: Option<String>,
+    /// Its DNS names and addresses.
+    pub hostnames: Vec<String>,
+}
+
+impl Presented {
+    /// Reads a certificate.
+    #[must_use]
+    pub fn of(certificate: &CertificateDer<'_>) -> Self {
+        Self {
+            common_name: common_name(certificate),
+            hostnames: hostnames(certificate),
+        }
+    }
+}
+
 /// The common name of a certificate's subject.
-#[must_use]
-pub fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
+fn common_name(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
     let name = parsed.subject().iter_common_name().next()?;
     name.as_str().ok().map(str::to_owned)
