@@ -14,11 +14,13 @@ use kvorum_plan::{MemberId, Plan, Step};
 
 use crate::build::OverlayRefused;
 use crate::caches::{Caches, Ours};
+use crate::certificates::{IssueError, Keeper};
 use crate::failpoint::Failpoint;
 use crate::members::MemberError;
 use crate::observe::Sight;
 use crate::validate::ValidCluster;
 
+mod certificates;
 mod members;
 mod pods;
 mod writes;
@@ -39,6 +41,10 @@ pub struct Act<'a> {
     pub cluster: &'a ValidCluster,
     /// What was seen.
     pub sight: &'a Sight,
+    /// The certificates of all clusters.
+    pub keeper: &'a Keeper,
+    /// Seconds since 1970.
+    pub now: i64,
 }
 
 /// Why a step failed.
@@ -74,6 +80,9 @@ pub enum ActError {
         /// What the API server said.
         message: String,
     },
+    /// A certificate cannot be made.
+    #[error(transparent)]
+    Certificate(IssueError),
     /// A member that the plan wants to ask has no address any more.
     #[error("{0} has no address")]
     NoAddress(MemberId),
@@ -84,7 +93,7 @@ impl ActError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Overlay(_) => false,
+            Self::Refused { .. } | Self::Overlay(_) | Self::Certificate(_) => false,
             Self::Kube { .. }
             | Self::Member(_)
             | Self::OtherDisruption { .. }
@@ -101,6 +110,7 @@ impl ActError {
             Self::Overlay(_) => "InvalidPodOverlay",
             Self::Member(_) => "MemberRefused",
             Self::OtherDisruption { .. } => "OtherDisruption",
+            Self::Certificate(_) => "CertificateFailed",
             Self::NoAddress(_) => "MemberUnreachable",
         }
     }
@@ -300,7 +310,7 @@ impl Act<'_> {
         self.sight
             .doors
             .get(&id)
-            .copied()
+            .cloned()
             .ok_or(ActError::NoAddress(id))
     }
 }

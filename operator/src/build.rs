@@ -6,6 +6,7 @@ mod overlay;
 mod record;
 mod services;
 mod statefulset;
+mod tls;
 mod volume;
 
 use std::collections::BTreeMap;
@@ -23,7 +24,11 @@ use crate::names::CLASS_LABEL;
 use crate::validate::ValidCluster;
 
 /// Metadata of an object that goes when the KvCluster goes.
-fn owned(cluster: &ValidCluster, name: String, labels: BTreeMap<String, String>) -> ObjectMeta {
+pub(crate) fn owned(
+    cluster: &ValidCluster,
+    name: String,
+    labels: BTreeMap<String, String>,
+) -> ObjectMeta {
     ObjectMeta {
         name: Some(name),
         namespace: Some(cluster.names.namespace.clone()),

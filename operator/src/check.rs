@@ -4,6 +4,7 @@
 //! Exit codes: 0 yes; 1 no, and why.
 
 use std::future::Future;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use kvorum_proto::etcdserverpb::kv_client::KvClient;
 use kvorum_proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::cli::CheckArgs;
 use crate::explain::print;
@@ -43,7 +44,8 @@ async fn check(args: &CheckArgs) -> Result<String> {
         text.push_str(&format!("{url} answers 200\n"));
     }
     if let Some(endpoint) = &args.endpoint {
-        let key = until(|| write_and_read(endpoint)).await?;
+        let tls = args.certificates.as_deref().map(tls).transpose()?;
+        let key = until(|| write_and_read(endpoint, tls.clone())).await?;
         text.push_str(&format!(
             "{endpoint} wrote, read and deleted the key {key}\n"
         ));
@@ -95,10 +97,30 @@ async fn ready(url: &str) -> Result<()> {
     Ok(())
 }
 
+/// What a client does that has a cluster's client Secret.
+fn tls(directory: &Path) -> Result<ClientTlsConfig> {
+    let text = |name: &str| {
+        let path = directory.join(name);
+        std::fs::read(&path).with_context(|| {
+            format!(
+                "{} cannot be read: mount a client's Secret there",
+                path.display()
+            )
+        })
+    };
+    let identity = Identity::from_pem(text("tls.crt")?, text("tls.key")?);
+    let ca = Certificate::from_pem(text("ca.crt")?);
+    Ok(ClientTlsConfig::new().ca_certificate(ca).identity(identity))
+}
+
 /// Writes a key of its own, reads it through quorum, and takes it away again.
-async fn write_and_read(endpoint: &str) -> Result<String> {
-    let channel: Channel = Endpoint::from_shared(endpoint.to_owned())
-        .with_context(|| format!("{endpoint} is no address"))?
+async fn write_and_read(endpoint: &str, tls: Option<ClientTlsConfig>) -> Result<String> {
+    let mut target = Endpoint::from_shared(endpoint.to_owned())
+        .with_context(|| format!("{endpoint} is no address"))?;
+    if let Some(tls) = tls {
+        target = target.tls_config(tls)?;
+    }
+    let channel: Channel = target
         .connect_timeout(CHECK_REQUEST)
         .connect()
         .await

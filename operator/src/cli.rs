@@ -92,4 +92,8 @@ pub struct CheckArgs {
     /// Where a cluster serves etcd clients, such as http://my-cluster.default.svc:2379.
     #[arg(long)]
     pub endpoint: Option<String>,
+
+    /// For an endpoint with https: the directory of a client's Secret, with ca.crt, tls.crt and tls.key.
+    #[arg(long, requires = "endpoint")]
+    pub certificates: Option<PathBuf>,
 }

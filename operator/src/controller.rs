@@ -47,6 +47,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()> + Send + Syn
     } = settings;
     let (controller, caches) = caches::controller(&client, &scope, class.as_deref(), &metrics);
     let context = Arc::new(Context {
+        keeper: crate::certificates::Keeper::default(),
         events: Events::new(client.clone(), &instance),
         client,
         caches: caches.clone(),

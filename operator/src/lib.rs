@@ -9,6 +9,7 @@ pub mod act;
 pub mod backoff;
 pub mod build;
 pub mod caches;
+pub mod certificates;
 pub mod check;
 pub mod cli;
 pub mod controller;

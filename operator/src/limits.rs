@@ -85,5 +85,18 @@ pub const CHECK_RETRY: Duration = Duration::from_millis(500);
 /// All tries.
 pub const CHECK_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a CA lasts.
+pub const CA_SECONDS: i64 = 10 * 365 * 24 * 3600;
+/// With less than this left, a CA is replaced.
+pub const CA_RENEW_SECONDS: i64 = 365 * 24 * 3600;
+/// How long a certificate lasts.
+pub const LEAF_SECONDS: i64 = 90 * 24 * 3600;
+/// With less than this left, it is renewed.
+pub const LEAF_RENEW_SECONDS: i64 = 30 * 24 * 3600;
+/// Clocks may differ by this much: certificates begin that much earlier.
+pub const CLOCK_SKEW_SECONDS: i64 = 3600;
+/// Secrets are read again after this: somebody may have changed them.
+pub const CERTIFICATES_REREAD: Duration = Duration::from_secs(300);
+
 /// Retired volumes that the status names.
 pub const RETIRED_SHOWN_MAX: usize = 64;

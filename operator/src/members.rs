@@ -5,15 +5,19 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kvorum_plan::observed::{Report, Reservation};
 use kvorum_plan::placement::Assigned;
 use kvorum_plan::{ClusterId, MemberId};
 use kvorum_proto::admin::admin_client::AdminClient;
-use kvorum_proto::admin::{ConfirmRequest, InitialMember, InitializeRequest, InspectRequest};
-use tonic::transport::{Channel, Endpoint};
+use kvorum_proto::admin::{
+    ConfirmRequest, InitialMember, InitializeRequest, InspectRequest, PortSecurity,
+};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+use crate::certificates::Issued;
 use crate::limits::{CONFIRM_DEADLINE, INITIALIZE_DEADLINE, MEMBER_DEADLINE};
 use crate::names::{Names, PEER_PORT};
 
@@ -42,19 +46,41 @@ pub enum MemberError {
     },
 }
 
+/// By which certificates members are asked.
+#[derive(Clone, Debug)]
+pub struct Security {
+    /// Ours, and whom we trust.
+    pub issued: Issued,
+    /// A member may know no TLS yet, or no longer: then it is asked without.
+    pub plain_too: bool,
+}
+
 /// Where a member can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Door {
     /// Who is expected there.
     pub id: MemberId,
     /// Its pod's address.
     pub address: IpAddr,
+    /// The name in its certificate.
+    pub host: String,
+    /// By which certificates; none: without TLS.
+    pub security: Option<Arc<Security>>,
+}
+
+/// What a member answered: for the planner, and how its peer and client ports are secured.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// For the planner.
+    pub report: Report,
+    /// Peer port and client port.
+    pub ports: (PortSecurity, PortSecurity),
 }
 
 impl Door {
     /// Connects.
     pub(super) async fn open(
-        self,
+        &self,
         deadline: Duration,
     ) -> Result<AdminClient<Channel>, MemberError> {
         let unreachable = |reason: String| MemberError::Unreachable {
@@ -66,19 +92,29 @@ impl Door {
             IpAddr::V4(address) => address.to_string(),
             IpAddr::V6(address) => format!("[{address}]"),
         };
-        let endpoint = Endpoint::from_shared(format!("http://{host}:{PEER_PORT}"))
-            .map_err(|error| unreachable(error.to_string()))?
-            .connect_timeout(deadline)
-            .timeout(deadline);
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|error| unreachable(error.to_string()))?;
-        Ok(AdminClient::new(channel))
+        let Some(security) = &self.security else {
+            let channel = connect(&format!("http://{host}:{PEER_PORT}"), None, deadline).await;
+            return channel.map(AdminClient::new).map_err(unreachable);
+        };
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(&security.issued.trust))
+            .identity(Identity::from_pem(
+                &security.issued.pair.cert,
+                &security.issued.pair.key,
+            ))
+            .domain_name(&self.host);
+        let url = format!("https://{host}:{PEER_PORT}");
+        let channel = match connect(&url, Some(tls), deadline).await {
+            Err(_) if security.plain_too => {
+                connect(&format!("http://{host}:{PEER_PORT}"), None, deadline).await
+            }
+            other => other,
+        };
+        channel.map(AdminClient::new).map_err(unreachable)
     }
 
     /// What a call was answered, as an error.
-    pub(super) fn refused(self, call: &'static str, status: &tonic::Status) -> MemberError {
+    pub(super) fn refused(&self, call: &'static str, status: &tonic::Status) -> MemberError {
         MemberError::Refused {
             id: self.id,
             call,
@@ -89,16 +125,16 @@ impl Door {
     /// Asks a member what it is and sees, and where there is a leader also for a read through quorum.
     ///
     /// None where nobody answers in time, or where somebody else does: addresses of pods are used again.
-    pub async fn inspect(self, expected: ClusterId) -> Option<Report> {
+    pub async fn inspect(&self, expected: ClusterId) -> Option<Answer> {
         tokio::time::timeout(MEMBER_DEADLINE, self.inspect_slowly(expected))
             .await
             .ok()
             .flatten()
     }
 
-    async fn inspect_slowly(self, expected: ClusterId) -> Option<Report> {
+    async fn inspect_slowly(&self, expected: ClusterId) -> Option<Answer> {
         let mut client = self.open(MEMBER_DEADLINE).await.ok()?;
-        let answer = client.inspect(InspectRequest {}).await.ok()?.into_inner();
+        let mut answer = client.inspect(InspectRequest {}).await.ok()?.into_inner();
         if answer.cluster_id != expected.value() || answer.member_id != self.id.0 {
             return None;
         }
@@ -109,7 +145,11 @@ impl Door {
                 tokio::time::timeout(deadline, client.confirm(ConfirmRequest {})).await,
                 Ok(Ok(_))
             );
-        Some(report::read(answer, confirmed))
+        let ports = (answer.peer_port.take(), answer.client_port.take());
+        Some(Answer {
+            report: report::read(answer, confirmed),
+            ports: (ports.0.unwrap_or_default(), ports.1.unwrap_or_default()),
+        })
     }
 
     /// Forms the cluster. Harmless if it was formed before.
@@ -117,7 +157,7 @@ impl Door {
     /// # Errors
     /// When the member cannot be reached or refuses.
     pub async fn initialize(
-        self,
+        &self,
         names: &Names,
         reservation: &Reservation,
         stores: &BTreeMap<MemberId, String>,
@@ -141,13 +181,34 @@ impl Door {
     ///
     /// # Errors
     /// When the member cannot be reached, or no quorum answers in time.
-    pub async fn confirm(self) -> Result<(), MemberError> {
+    pub async fn confirm(&self) -> Result<(), MemberError> {
         let mut client = self.open(CONFIRM_DEADLINE).await?;
         let answer = client.confirm(ConfirmRequest {}).await;
         answer
             .map(|_| ())
             .map_err(|status| self.refused("Confirm", &status))
     }
+}
+
+/// Connects, in words if that fails: the library's own hide the cause.
+async fn connect(
+    url: &str,
+    tls: Option<ClientTlsConfig>,
+    deadline: Duration,
+) -> Result<Channel, String> {
+    let connecting = async {
+        let endpoint = Endpoint::from_shared(url.to_owned())?
+            .connect_timeout(deadline)
+            .timeout(deadline);
+        let endpoint = match tls {
+            Some(tls) => endpoint.tls_config(tls)?,
+            None => endpoint,
+        };
+        endpoint.connect().await
+    };
+    connecting
+        .await
+        .map_err(|error| format!("{:#}", anyhow::Error::new(error)))
 }
 
 /// A member as its peers are told about it.

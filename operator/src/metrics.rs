@@ -76,6 +76,8 @@ pub struct ClusterNumbers {
     pub zone_can_lose: bool,
     /// Ready.
     pub ready: bool,
+    /// When the first certificate ends, in seconds since 1970; none without TLS.
+    pub certificate_expiry: Option<i64>,
 }
 
 /// All metrics.
@@ -95,6 +97,7 @@ pub struct Metrics {
     can_lose: Family<ClusterLabels, Gauge>,
     zone_can_lose: Family<ClusterLabels, Gauge>,
     ready: Family<ClusterLabels, Gauge>,
+    certificate_expiry: Family<ClusterLabels, Gauge>,
     undecodable: Gauge<u64, AtomicU64>,
 }
 
@@ -120,6 +123,7 @@ impl Default for Metrics {
             can_lose: Family::default(),
             zone_can_lose: Family::default(),
             ready: Family::default(),
+            certificate_expiry: Family::default(),
             undecodable: Gauge::default(),
             registry: Registry::default(),
         };
@@ -182,6 +186,10 @@ impl Metrics {
             "Members that took the place of lost ones",
             self.replacements.clone(),
         );
+        self.register_clusters(kvorum);
+    }
+
+    fn register_clusters(&self, kvorum: &mut Registry) {
         kvorum.register("cluster_voters", "Voters of a cluster", self.voters.clone());
         kvorum.register(
             "cluster_can_lose_members",
@@ -197,6 +205,11 @@ impl Metrics {
             "cluster_ready",
             "Whether a cluster is Ready",
             self.ready.clone(),
+        );
+        kvorum.register(
+            "cluster_certificate_expiry_timestamp_seconds",
+            "When the first certificate of a cluster ends; only of clusters with TLS",
+            self.certificate_expiry.clone(),
         );
     }
 
@@ -294,6 +307,12 @@ impl Metrics {
         self.ready
             .get_or_create(&labels)
             .set(i64::from(numbers.ready));
+        match numbers.certificate_expiry {
+            Some(end) => {
+                self.certificate_expiry.get_or_create(&labels).set(end);
+            }
+            None => drop(self.certificate_expiry.remove(&labels)),
+        }
     }
 
     /// A cluster is gone.
@@ -307,6 +326,7 @@ impl Metrics {
             &self.can_lose,
             &self.zone_can_lose,
             &self.ready,
+            &self.certificate_expiry,
         ] {
             family.remove(&labels);
         }
@@ -366,6 +386,7 @@ mod tests {
             can_lose: 1,
             zone_can_lose: true,
             ready: true,
+            certificate_expiry: Some(1_800_000_000),
         };
         metrics.cluster("shop", "orders", &numbers);
         metrics.cluster("shop", "gone", &numbers);

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kvorum_plan::MemberId;
 
+use crate::certificates::Leaf;
+
 /// The one field manager of everything the operator writes.
 pub const FIELD_MANAGER: &str = "kvorum-operator";
 
@@ -39,6 +41,9 @@ pub const ASKED: &str = "kvorum.dev/asked";
 /// On StatefulSets: the template that was applied, as a digest.
 pub const TEMPLATE: &str = "kvorum.dev/template";
 
+/// On StatefulSets: how their member talks to the others by its template.
+pub const TRANSPORT: &str = "kvorum.dev/transport";
+
 /// Clients.
 pub const CLIENT_PORT: i32 = 2379;
 /// Members among themselves, and the operator.
@@ -53,6 +58,8 @@ pub struct Names {
     pub cluster: String,
     /// Its namespace.
     pub namespace: String,
+    /// Its addresses begin with https.
+    pub tls: bool,
 }
 
 impl Names {
@@ -62,6 +69,7 @@ impl Names {
         Self {
             cluster: cluster.to_owned(),
             namespace: namespace.to_owned(),
+            tls: false,
         }
     }
 
@@ -108,8 +116,65 @@ impl Names {
     }
 
     fn url(&self, id: MemberId, port: i32) -> String {
-        let (pod, peers) = (self.pod(id), self.peers());
-        format!("http://{pod}.{peers}.{}.svc:{port}", self.namespace)
+        format!("{}://{}:{port}", self.scheme(), self.host(id))
+    }
+
+    /// What its addresses begin with.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    /// A member's own host name.
+    #[must_use]
+    pub fn host(&self, id: MemberId) -> String {
+        format!("{}.{}.{}.svc", self.pod(id), self.peers(), self.namespace)
+    }
+
+    /// What a member's certificate towards clients is for: itself, the client Service, and whoever is beside it.
+    #[must_use]
+    pub fn server_hosts(&self) -> Vec<String> {
+        let (cluster, namespace) = (&self.cluster, &self.namespace);
+        let mut hosts = vec![
+            cluster.clone(),
+            format!("{cluster}.{namespace}"),
+            format!("{cluster}.{namespace}.svc"),
+            format!("{cluster}.{namespace}.svc.cluster.local"),
+            format!("*.{}.{namespace}.svc.cluster.local", self.peers()),
+        ];
+        hosts.extend(self.peer_hosts());
+        hosts.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+        hosts
+    }
+
+    /// What members' certificates among themselves are for.
+    #[must_use]
+    pub fn peer_hosts(&self) -> Vec<String> {
+        vec![format!("*.{}.{}.svc", self.peers(), self.namespace)]
+    }
+
+    /// The name in the operator's certificate, which no member's certificate has.
+    #[must_use]
+    pub fn operator_host(&self) -> String {
+        format!("operator.{}.{}.kvorum.dev", self.cluster, self.namespace)
+    }
+
+    /// The Secret of the CAs.
+    #[must_use]
+    pub fn ca_secret(&self) -> String {
+        format!("{}-ca", self.cluster)
+    }
+
+    /// The Secret of a certificate.
+    #[must_use]
+    pub fn leaf_secret(&self, leaf: Leaf) -> String {
+        let what = match leaf {
+            Leaf::Server => "server",
+            Leaf::Peer => "peer",
+            Leaf::Operator => "operator",
+            Leaf::Client => "client",
+        };
+        format!("{}-{what}-tls", self.cluster)
     }
 
     /// The labels of every object.

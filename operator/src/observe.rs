@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use futures::future::{join_all, try_join3};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -20,7 +21,8 @@ use kvorum_plan::{ClusterId, MemberId, Zone};
 
 use crate::build;
 use crate::caches::Caches;
-use crate::members::Door;
+use crate::certificates::{Found, Keeper};
+use crate::members::{Door, Security};
 use crate::names::{CLUSTER_LABEL, MEMBER_LABEL};
 use crate::validate::ValidCluster;
 use crate::{scope, world};
@@ -28,6 +30,9 @@ use crate::{scope, world};
 mod disks;
 mod foreign;
 mod pods;
+mod transport;
+
+pub use transport::TransportSeen;
 
 /// Everything one look has found.
 #[derive(Debug)]
@@ -38,6 +43,10 @@ pub struct Sight {
     pub status: KvClusterStatus,
     /// Where members can be asked.
     pub doors: BTreeMap<MemberId, Door>,
+    /// How members talk, and by which certificates.
+    pub transport: TransportSeen,
+    /// The certificates that are kept, where there is or was TLS.
+    pub certificates: Option<Arc<Found>>,
     /// The UIDs of the volume claims: writes go to these very objects.
     pub claim_uids: HashMap<MemberId, String>,
     /// The KvCluster's UID is another than the one we were called for.
@@ -53,6 +62,7 @@ pub async fn observe(
     caches: &Caches,
     cluster: &KvCluster,
     valid: &ValidCluster,
+    keeper: &Keeper,
     fresh_cluster_id: ClusterId,
 ) -> Result<Sight, kube::Error> {
     let names = &valid.names;
@@ -88,7 +98,11 @@ pub async fn observe(
         .map(|volume: &Volume| volume.reservation.cluster_id)
         .next()
         .or(latch.cluster_id);
-    let (members, doors) = members(caches, valid, expected).await;
+    let templates = transport::templates(caches, valid);
+    let certificates = transport::certificates(client, valid, keeper, &templates).await?;
+    let security = transport::security(valid, certificates.as_deref(), &templates);
+    let (members, doors, ports) = members(caches, valid, security.as_ref(), expected).await;
+    let transport = TransportSeen::of(&templates, &members, ports);
     let known: BTreeSet<MemberId> = if volumes.is_empty() {
         valid.spec.size.first_ids().collect()
     } else {
@@ -114,6 +128,8 @@ pub async fn observe(
         },
         status,
         doors,
+        transport,
+        certificates,
         claim_uids,
         replaced,
     })
@@ -251,8 +267,13 @@ fn suspicion(member: &MemberStatus) -> Option<(MemberId, Suspicion)> {
 async fn members(
     caches: &Caches,
     valid: &ValidCluster,
+    security: Option<&Arc<Security>>,
     expected: Option<ClusterId>,
-) -> (BTreeMap<MemberId, Member>, BTreeMap<MemberId, Door>) {
+) -> (
+    BTreeMap<MemberId, Member>,
+    BTreeMap<MemberId, Door>,
+    BTreeMap<MemberId, transport::Ports>,
+) {
     let pods = caches.pods.state_filter(|pod| belongs(pod, valid));
     let sets = caches.statefulsets.state_filter(|set| belongs(set, valid));
     let mut members: BTreeMap<MemberId, Member> = BTreeMap::new();
@@ -268,12 +289,19 @@ async fn members(
         }
     }
     let mut doors = BTreeMap::new();
+    let mut ports = BTreeMap::new();
     for pod in &pods {
         let Some(id) = member_of(pod.labels()) else {
             continue;
         };
         if let Some(address) = address(pod) {
-            doors.insert(id, Door { id, address });
+            let door = Door {
+                id,
+                address,
+                host: valid.names.host(id),
+                security: security.cloned(),
+            };
+            doors.insert(id, door);
         }
         let statefulset =
             ObjectRef::<StatefulSet>::new(&valid.names.member(id)).within(&valid.names.namespace);
@@ -295,11 +323,13 @@ async fn members(
         let asked = doors
             .values()
             .map(|door| async move { (door.id, door.inspect(expected).await) });
-        for (id, report) in join_all(asked).await {
+        for (id, answer) in join_all(asked).await {
+            let (report, secured) = answer.map(|is| (is.report, is.ports)).unzip();
             members.entry(id).or_default().report = report;
+            ports.extend(secured.map(|secured| (id, secured)));
         }
     }
-    (members, doors)
+    (members, doors, ports)
 }
 
 fn address(pod: &KubePod) -> Option<IpAddr> {

@@ -152,5 +152,6 @@ pub fn numbers(status: &KvClusterStatus) -> ClusterNumbers {
         can_lose: usize::try_from(summary.can_lose_members).unwrap_or(0),
         zone_can_lose: summary.can_lose_zone == "any",
         ready: is_true(&status.conditions, "Ready"),
+        certificate_expiry: status.tls.as_ref().and_then(|tls| tls.not_after),
     }
 }

@@ -13,6 +13,7 @@ use kvorum_plan::{ClusterId, Plan, Step};
 use crate::act::{Act, Applied, Outcome};
 use crate::backoff::{Backoff, Ladder};
 use crate::caches::{Caches, Guarded};
+use crate::certificates::Keeper;
 use crate::events::{Events, Note};
 use crate::failpoint::Failpoint;
 use crate::metrics::{Looked, Metrics};
@@ -34,6 +35,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Tells.
     pub events: Events,
+    /// Certificates.
+    pub keeper: Keeper,
     /// Dies.
     pub failpoint: Failpoint,
     /// For clusters that name no image.
@@ -134,12 +137,15 @@ async fn look_at(
         ..
     } = context;
     let fresh = fresh_cluster_id();
-    let sight = observe::observe(client, caches, cluster, valid, fresh).await?;
+    let keeper = &context.keeper;
+    let sight = observe::observe(client, caches, cluster, valid, keeper, fresh).await?;
     if sight.replaced {
         // Deleted, or created again: another look is on its way.
         return Ok((Looked::Success, limits::SOON_SLOWEST));
     }
     let now = unix_seconds();
+    let transport = sight.transport.decide(valid.tls.is_some());
+    let valid = &valid.clone().talking(transport);
     let plan = kvorum_plan::plan(&sight.observed, &valid.spec, UnixSeconds(now));
     let act = Act {
         client,
@@ -148,6 +154,8 @@ async fn look_at(
         failpoint,
         cluster: valid,
         sight: &sight,
+        keeper,
+        now,
     };
     let outcome = act.run(&plan).await;
     log(valid, &plan, &outcome, context);
@@ -158,6 +166,7 @@ async fn look_at(
         observed: &sight.observed,
         plan: &plan,
         outcome: &outcome,
+        certificates: sight.certificates.as_ref().map(|found| &found.kept),
         now,
     });
     if publish::write(&act, &status).await? {

@@ -3,7 +3,8 @@
 mod conditions;
 
 use kvorum_api::{
-    KvClusterStatus, MemberRole, MemberStatus, OperationStatus, RetiredStatus, Summary, ZoneStatus,
+    KvClusterStatus, MemberRole, MemberStatus, OperationStatus, RetiredStatus, Summary, TlsStatus,
+    ZoneStatus,
 };
 use kvorum_plan::assess::{MemberHealth, Role};
 use kvorum_plan::limits::{REPLACEMENT_WINDOW_SECONDS, REPLACEMENTS_KEPT};
@@ -14,6 +15,7 @@ use kvorum_plan::{Assessment, MemberId, Plan};
 pub use conditions::{Conditions, get, is_true};
 
 use crate::act::Outcome;
+use crate::certificates::{Kept, Leaf};
 use crate::limits::RETIRED_SHOWN_MAX;
 use crate::validate::ValidCluster;
 
@@ -29,6 +31,8 @@ pub struct Look<'a> {
     pub plan: &'a Plan,
     /// What was done.
     pub outcome: &'a Outcome,
+    /// The certificates that are kept, where there is TLS.
+    pub certificates: Option<&'a Kept>,
     /// Seconds since 1970.
     pub now: i64,
 }
@@ -44,10 +48,22 @@ pub fn status(look: &Look<'_>) -> KvClusterStatus {
     let mut status = identity(look);
     status.observed_generation = look.cluster.generation;
     status.conditions = conditions::all(look, assessment.as_ref());
+    status.tls = tls(look);
     if let Some(assessment) = &assessment {
         describe(&mut status, look, assessment);
     }
     status
+}
+
+/// How members talk.
+fn tls(look: &Look<'_>) -> Option<TlsStatus> {
+    let kept = look.certificates?;
+    Some(TlsStatus {
+        transport: look.cluster.transport.to_string(),
+        not_after: kept.not_after(),
+        authorities: kept.stands().to_owned(),
+        client_secret: look.cluster.names.leaf_secret(Leaf::Client),
+    })
 }
 
 /// What must never be lost from one status to the next.

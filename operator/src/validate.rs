@@ -9,12 +9,13 @@ use kube::ResourceExt;
 use kvorum_api::{
     ApplyOperatorChanges, AutoCompactionMode, Config, KvCluster, NodeSpread, Placement,
 };
-use kvorum_plan::ClusterSize;
 use kvorum_plan::observed::UnixSeconds;
 use kvorum_plan::spec::Spec;
+use kvorum_plan::{ClusterSize, Transport};
 
 mod wish;
 
+use crate::certificates::Wish;
 use crate::names::Names;
 use crate::quantity;
 
@@ -41,6 +42,10 @@ pub struct ValidCluster {
     pub asked: String,
     /// What only a new operator would change reaches pods at once.
     pub operator_changes_at_once: bool,
+    /// TLS, if it is asked for.
+    pub tls: Option<ValidTls>,
+    /// How members talk by the templates of now: on the way to what is asked for.
+    pub transport: Transport,
     /// What pods look like.
     pub pod: PodSpecification,
     /// How big volumes are.
@@ -66,6 +71,27 @@ pub struct PodSpecification {
     pub overlay: Option<serde_json::Value>,
 }
 
+/// TLS as it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidTls {
+    /// Clients without TLS are taken, too.
+    pub clients_permissive: bool,
+    /// Clients must show a certificate.
+    pub clients_show: bool,
+    /// Of the CAs.
+    pub wish: Wish,
+}
+
+impl ValidCluster {
+    /// The cluster with its members talking like this.
+    #[must_use]
+    pub fn talking(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self.names.tls = transport == Transport::Required;
+        self
+    }
+}
+
 /// What is wrong with a KvCluster, in words that say what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
@@ -86,7 +112,13 @@ pub fn validate(cluster: &KvCluster, default_image: &str) -> Result<ValidCluster
         field: "spec.members",
         problem: refused.to_string(),
     })?;
-    Ok(ValidCluster {
+    let tls = wish::tls(&spec.tls)?;
+    let transport = if tls.is_some() {
+        Transport::Required
+    } else {
+        Transport::Off
+    };
+    let valid = ValidCluster {
         names: Names::new(
             &cluster.name_any(),
             &cluster.namespace().unwrap_or_default(),
@@ -109,7 +141,10 @@ pub fn validate(cluster: &KvCluster, default_image: &str) -> Result<ValidCluster
             == ApplyOperatorChanges::Immediate,
         pod: pod(cluster, default_image)?,
         storage_size: spec.storage.size.clone(),
-    })
+        tls,
+        transport,
+    };
+    Ok(valid.talking(transport))
 }
 
 fn pod(cluster: &KvCluster, default_image: &str) -> Result<PodSpecification, Invalid> {

@@ -76,6 +76,10 @@ capabilities:
 - apiGroups: [""]
   resources: [services, configmaps]
   verbs: [get, list, watch, create, patch]
+# Certificates, by the names that a cluster gives them: Secrets are neither listed nor watched.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create, patch]
 # Those of members that left go, and the budget of a cluster that became a single member.
 - apiGroups: [apps]
   resources: [statefulsets]

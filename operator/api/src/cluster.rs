@@ -3,7 +3,9 @@
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::{Config, Image, KvClusterStatus, Placement, Replacement, Resources, Storage, Updates};
+use crate::{
+    Config, Image, KvClusterStatus, Placement, Replacement, Resources, Storage, Tls, Updates,
+};
 
 /// A replicated key-value cluster that speaks the etcd v3 API: how many members it has, and which zones
 /// they are spread over.
@@ -99,6 +101,10 @@ pub struct KvClusterSpec {
     #[serde(default)]
     pub config: Config,
 
+    /// Who may talk to the cluster, and by which certificates. A change is rolled out one member at a time.
+    #[serde(default)]
+    pub tls: Tls,
+
     /// How pods get a new template.
     #[serde(default)]
     pub updates: Updates,
@@ -165,6 +171,7 @@ impl Default for KvClusterSpec {
             storage: Storage::default(),
             resources: Resources::default(),
             config: Config::default(),
+            tls: Tls::default(),
             updates: Updates::default(),
             replacement: Replacement::default(),
             paused: false,

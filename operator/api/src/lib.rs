@@ -20,6 +20,7 @@ mod polish;
 pub mod rules;
 mod status;
 mod storage;
+mod tls;
 mod upkeep;
 
 pub use chart::cluster_chart_schema;
@@ -29,9 +30,11 @@ pub use crd::{chart_crd_template, crd, crd_yaml};
 pub use placement::{NodeSpread, Placement, Rebalance, ZoneOutage, ZoneSpread};
 pub use pod::{Image, PullPolicy, Resources, SecretName};
 pub use status::{
-    KvClusterStatus, MemberRole, MemberStatus, OperationStatus, RetiredStatus, Summary, ZoneStatus,
+    KvClusterStatus, MemberRole, MemberStatus, OperationStatus, RetiredStatus, Summary, TlsStatus,
+    ZoneStatus,
 };
 pub use storage::Storage;
+pub use tls::{ClientAuth, ClientTls, Tls, TlsMode};
 pub use upkeep::{ApplyOperatorChanges, Replacement, ReplacementPolicy, UpdateStrategy, Updates};
 
 /// The API group.

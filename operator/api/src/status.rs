@@ -98,6 +98,10 @@ pub struct KvClusterStatus {
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub endpoints: Vec<String>,
 
+    /// How members talk to each other, and by which certificates; not there without TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsStatus>,
+
     /// Ready, Available and the rest; True is good unless the description of the type says otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
@@ -236,4 +240,25 @@ pub enum MemberRole {
     Voter,
     /// Has none.
     Learner,
+}
+
+/// TLS as it is.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TlsStatus {
+    /// What members' templates say: off, permissive or required.
+    #[schemars(length(max = 16))]
+    pub transport: String,
+
+    /// When the first certificate ends, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<i64>,
+
+    /// Where a change of CAs stands: Steady, Introducing (the new ones are trusted) or Switching (they sign).
+    #[schemars(length(max = 16))]
+    pub authorities: String,
+
+    /// The Secret with a certificate for clients.
+    #[schemars(length(max = 253))]
+    pub client_secret: String,
 }

@@ -5,6 +5,7 @@
 //!
 //! * [`quorum`]: how many members a cluster of a size may lose.
 //! * [`placement`]: which member goes to which zone.
+//! * [`transport`]: how members talk, and how that changes.
 //! * [`tolerance`]: which failures a layout survives, in numbers and in words.
 //! * [`observed`]: what the planner is told about the world.
 //! * [`assess`]: what of it is alive, who leads, what is wrong.
@@ -21,6 +22,7 @@ pub mod quorum;
 pub mod spec;
 pub mod steps;
 pub mod tolerance;
+pub mod transport;
 
 pub use assess::Assessment;
 pub use identity::{ClusterId, MemberId, Zone};
@@ -29,3 +31,4 @@ pub use planner::plan;
 pub use quorum::ClusterSize;
 pub use spec::Spec;
 pub use steps::{Blocked, Plan, Step};
+pub use transport::Transport;

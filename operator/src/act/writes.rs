@@ -92,12 +92,13 @@ impl Act<'_> {
             build::peer_service(self.cluster),
             build::client_service(self.cluster),
         );
-        let (one, two, three) = futures::try_join!(
+        let (one, two, three, four) = futures::try_join!(
             self.apply(&self.caches.services, &peers),
             self.apply(&self.caches.services, &clients),
             self.budget(at_least),
+            self.certificates(),
         )?;
-        Ok(one || two || three)
+        Ok(one || two || three || four)
     }
 
     async fn budget(&self, at_least: Option<usize>) -> Result<bool, ActError> {

@@ -11,14 +11,15 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
+use kvorum_plan::Transport;
 use kvorum_plan::observed::Reservation;
 use kvorum_plan::placement::Assigned;
 
 use super::overlay::{OverlayRefused, merge};
-use super::owned;
+use super::{owned, tls};
 use crate::fingerprint::lasting;
 use crate::limits::TERMINATION_GRACE_SECONDS;
-use crate::names::{ASKED, CLIENT_PORT, METRICS_PORT, PEER_PORT, TEMPLATE};
+use crate::names::{ASKED, CLIENT_PORT, METRICS_PORT, PEER_PORT, TEMPLATE, TRANSPORT};
 use crate::validate::{ValidCluster, nodes_required};
 
 /// The unprivileged user that images of ours have.
@@ -54,11 +55,16 @@ pub fn statefulset(
     );
     metadata.annotations = Some(
         [
-            (ASKED.to_owned(), cluster.asked.clone()),
+            (ASKED.to_owned(), asked(cluster)),
             (TEMPLATE.to_owned(), lasting(&written)),
         ]
         .into(),
     );
+    if cluster.transport != Transport::Off
+        && let Some(annotations) = &mut metadata.annotations
+    {
+        annotations.insert(TRANSPORT.to_owned(), cluster.transport.to_string());
+    }
     Ok(StatefulSet {
         metadata,
         spec: StatefulSetSpec {
@@ -76,6 +82,14 @@ pub fn statefulset(
         },
         status: None,
     })
+}
+
+/// The wish that the template answers: with each step towards TLS, another.
+fn asked(cluster: &ValidCluster) -> String {
+    match cluster.transport {
+        Transport::Permissive => format!("{}-permissive", cluster.asked),
+        Transport::Off | Transport::Required => cluster.asked.clone(),
+    }
 }
 
 /// Whether the user wants nothing else than when `seen` was applied, and the template would still change: a
@@ -118,16 +132,22 @@ fn pod(cluster: &ValidCluster, reservation: &Reservation, member: &Assigned) -> 
         }),
         termination_grace_period_seconds: Some(TERMINATION_GRACE_SECONDS),
         tolerations: (!placement.tolerations.is_empty()).then(|| placement.tolerations.clone()),
-        volumes: Some(vec![Volume {
-            name: "data".to_owned(),
-            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                claim_name: cluster.names.volume(member.id),
-                read_only: None,
-            }),
-            ..Volume::default()
-        }]),
+        volumes: Some(volumes(cluster, member)),
         ..PodSpec::default()
     }
+}
+
+fn volumes(cluster: &ValidCluster, member: &Assigned) -> Vec<Volume> {
+    let data = Volume {
+        name: "data".to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: cluster.names.volume(member.id),
+            read_only: None,
+        }),
+        ..Volume::default()
+    };
+    let certificates = tls::volume(cluster);
+    [data].into_iter().chain(certificates).collect()
 }
 
 fn container(cluster: &ValidCluster, reservation: &Reservation, member: &Assigned) -> Container {
@@ -175,11 +195,16 @@ fn container(cluster: &ValidCluster, reservation: &Reservation, member: &Assigne
             read_only_root_filesystem: Some(true),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(vec![VolumeMount {
-            name: "data".to_owned(),
-            mount_path: MOUNT.to_owned(),
-            ..VolumeMount::default()
-        }]),
+        volume_mounts: Some(
+            [VolumeMount {
+                name: "data".to_owned(),
+                mount_path: MOUNT.to_owned(),
+                ..VolumeMount::default()
+            }]
+            .into_iter()
+            .chain(tls::mount(cluster))
+            .collect(),
+        ),
         ..Container::default()
     }
 }
@@ -193,15 +218,22 @@ fn arguments(cluster: &ValidCluster, reservation: &Reservation, member: &Assigne
         "--join".to_owned(),
         format!("--cluster-id={}", reservation.cluster_id),
         format!("--member-id={}", member.id.0),
-        format!("--listen-client-urls=http://0.0.0.0:{CLIENT_PORT}"),
+        format!(
+            "--listen-client-urls={}://0.0.0.0:{CLIENT_PORT}",
+            tls::scheme(cluster)
+        ),
         format!("--advertise-client-urls={}", names.client_url(member.id)),
-        format!("--listen-peer-urls=http://0.0.0.0:{PEER_PORT}"),
+        format!(
+            "--listen-peer-urls={}://0.0.0.0:{PEER_PORT}",
+            names.scheme()
+        ),
         format!(
             "--initial-advertise-peer-urls={}",
             names.peer_url(member.id)
         ),
         format!("--listen-metrics-urls=http://0.0.0.0:{METRICS_PORT}"),
     ];
+    arguments.extend(tls::flags(cluster));
     arguments.extend(cluster.pod.flags.iter().cloned());
     arguments
 }

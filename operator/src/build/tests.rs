@@ -1,8 +1,11 @@
 //! Goal: every field of every object is what was meant. Method: complete snapshots, reviewed when they change.
 
-use kvorum_api::{KvCluster, KvClusterSpec, NodeSpread};
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use kvorum_api::{KvCluster, KvClusterSpec, NodeSpread, TlsMode};
 use kvorum_plan::observed::{Record, Reservation, Stage, UnixSeconds, Volume};
-use kvorum_plan::{ClusterId, ClusterSize, MemberId, Zone};
+use kvorum_plan::{ClusterId, ClusterSize, MemberId, Transport, Zone};
 use serde_json::json;
 
 use super::*;
@@ -55,6 +58,45 @@ fn the_statefulset_with_everything_set() {
     });
     let member = &reservation.members()[4];
     insta::assert_yaml_snapshot!(statefulset(&cluster, &reservation, member, true).unwrap());
+}
+
+#[test]
+fn the_statefulset_on_the_way_to_tls_and_with_it() {
+    let (cluster, reservation) = cluster(3, |spec| spec.tls.mode = TlsMode::Auto);
+    let member = &reservation.members()[0];
+    let set = |transport| {
+        let cluster = cluster.clone().talking(transport);
+        statefulset(&cluster, &reservation, member, true).unwrap()
+    };
+    let required = set(Transport::Required);
+    insta::assert_yaml_snapshot!(required);
+    let permissive = set(Transport::Permissive);
+    let flags = |set: &StatefulSet| {
+        let pod = set.spec.template.spec.clone().unwrap();
+        let flags = pod.containers[0].args.clone().unwrap();
+        flags.into_iter().collect::<BTreeSet<String>>()
+    };
+    let (before, after) = (flags(&permissive), flags(&required));
+    let only = |one: &BTreeSet<String>, other: &BTreeSet<String>| {
+        one.difference(other).cloned().collect::<Vec<String>>()
+    };
+    let urls = |scheme: &str| {
+        let host = "orders-m1-0.orders-peers.shop.svc";
+        [
+            format!("--advertise-client-urls={scheme}://{host}:2379"),
+            format!("--initial-advertise-peer-urls={scheme}://{host}:2380"),
+            format!("--listen-peer-urls={scheme}://0.0.0.0:2380"),
+        ]
+    };
+    let [client, peer, listen] = urls("http");
+    let step = "--client-tls-permissive".to_owned();
+    let words = "--peer-tls=permissive".to_owned();
+    assert_eq!(only(&before, &after), [client, step, peer, listen, words]);
+    let [client, peer, listen] = urls("https");
+    let words = "--peer-tls=required".to_owned();
+    assert_eq!(only(&after, &before), [client, peer, listen, words]);
+    // Each step is a wish of its own: none is held back as the operator's own doing.
+    assert!(!only_operator_changed(&permissive, &required));
 }
 
 #[test]

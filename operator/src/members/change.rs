@@ -21,7 +21,7 @@ impl Door {
     ///
     /// # Errors
     /// When the leader cannot be reached or refuses.
-    pub async fn allocate(self, key: &str) -> Result<MemberId, MemberError> {
+    pub async fn allocate(&self, key: &str) -> Result<MemberId, MemberError> {
         let mut client = self.open(CHANGE_DEADLINE).await?;
         let key = key.to_owned();
         let answer = client.allocate_member(AllocateMemberRequest { key }).await;
@@ -35,7 +35,7 @@ impl Door {
     /// # Errors
     /// When the leader cannot be reached or refuses, as it does when the membership has moved.
     pub async fn add_learner(
-        self,
+        &self,
         names: &Names,
         expected: (u64, u64),
         member: &Assigned,
@@ -57,7 +57,7 @@ impl Door {
     /// # Errors
     /// When the leader cannot be reached or refuses, as it does when the membership has moved.
     pub async fn remove_learner(
-        self,
+        &self,
         expected: (u64, u64),
         id: MemberId,
     ) -> Result<bool, MemberError> {
@@ -77,7 +77,7 @@ impl Door {
     /// # Errors
     /// When the leader cannot be reached or refuses, as it does when the membership has moved.
     pub async fn change_voters(
-        self,
+        &self,
         expected: (u64, u64),
         voters: &[MemberId],
     ) -> Result<bool, MemberError> {
@@ -96,7 +96,7 @@ impl Door {
     ///
     /// # Errors
     /// When the leader cannot be reached or refuses, as it does when the target cannot lead.
-    pub async fn transfer_leader(self, to: MemberId) -> Result<bool, MemberError> {
+    pub async fn transfer_leader(&self, to: MemberId) -> Result<bool, MemberError> {
         let mut client = self.open(CHANGE_DEADLINE).await?;
         let answer = client
             .transfer_leader(TransferLeaderRequest { target: to.0 })

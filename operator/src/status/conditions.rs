@@ -1,6 +1,7 @@
 //! The conditions of a cluster. Every type is there from the first look on; those that are a warning by
 //! their mere presence (Reconciling, Stalled, Paused) are there only while they are True.
 
+mod certificates;
 mod obstacle;
 mod tolerance;
 
@@ -113,6 +114,7 @@ pub(super) fn all(look: &Look<'_>, assessment: Option<&Assessment>) -> Vec<Condi
     members(&mut conditions, look, assessment);
     placement(&mut conditions, look, assessment);
     storage_and_identity(&mut conditions, look.plan);
+    certificates::add(&mut conditions, look);
     if look.cluster.spec.paused {
         conditions.add(
             "Paused",

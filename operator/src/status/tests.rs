@@ -102,6 +102,7 @@ impl Case {
             observed: &self.observed,
             plan: &plan,
             outcome: &Outcome::default(),
+            certificates: None,
             now: NOW,
         })
     }
@@ -298,6 +299,7 @@ fn times_move_only_when_a_condition_does() {
             observed: &case.observed,
             plan: &plan,
             outcome: &Outcome::default(),
+            certificates: None,
             now: NOW + 60,
         })
     };

@@ -1,24 +1,20 @@
 //! What the user asks for, as the planner wants it, and a digest of what pods are made from.
 
 use kvorum_api::{
-    KvClusterSpec, Rebalance, ReplacementPolicy, UpdateStrategy, ZoneOutage, ZoneSpread,
+    ClientAuth, ClientTls, KvClusterSpec, Rebalance, ReplacementPolicy, Tls, TlsMode,
+    UpdateStrategy, ZoneOutage, ZoneSpread,
 };
 use kvorum_plan::spec::{self as plan, Spec, ZoneChoice};
 use kvorum_plan::{ClusterSize, MemberId, Zone};
 use serde_json::Value;
 
-use super::Invalid;
+use super::{Invalid, ValidTls};
+use crate::certificates::Wish;
 use crate::fingerprint::lasting;
 
 /// What decisions depend on.
 pub(super) fn read(spec: &KvClusterSpec, size: ClusterSize) -> Result<Spec, Invalid> {
     let zones = |zones: &[String]| zones.iter().map(Zone::new).collect();
-    let span = |field: &'static str, text: &str| {
-        crate::span::seconds(text).ok_or_else(|| Invalid {
-            field,
-            problem: format!("must be a span such as 30m or 72h, not {text:?}"),
-        })
-    };
     let placement = &spec.placement;
     Ok(Spec {
         size,
@@ -76,6 +72,28 @@ pub(super) fn read(spec: &KvClusterSpec, size: ClusterSize) -> Result<Spec, Inva
     })
 }
 
+fn span(field: &'static str, text: &str) -> Result<i64, Invalid> {
+    crate::span::seconds(text).ok_or_else(|| Invalid {
+        field,
+        problem: format!("must be a span such as 30m or 72h, not {text:?}"),
+    })
+}
+
+/// TLS, if it is asked for.
+pub(super) fn tls(tls: &Tls) -> Result<Option<ValidTls>, Invalid> {
+    if tls.mode == TlsMode::Disabled {
+        return Ok(None);
+    }
+    Ok(Some(ValidTls {
+        clients_permissive: tls.clients == ClientTls::Permissive,
+        clients_show: tls.client_auth == ClientAuth::Required,
+        wish: Wish {
+            generation: tls.ca_generation,
+            overlap: span("spec.tls.caOverlap", &tls.ca_overlap)?,
+        },
+    }))
+}
+
 /// What of the spec pods are made from, as a digest of all that is not the default: a new version of the
 /// operator that knows more fields gets the same digest for the same wish.
 pub(super) fn asked(spec: &KvClusterSpec) -> String {
@@ -89,6 +107,7 @@ pub(super) fn asked(spec: &KvClusterSpec) -> String {
         "resources",
         "config",
         "podOverlay",
+        "tls",
     ];
     let fields = asked.as_object().into_iter().flatten();
     let mut kept: serde_json::Map<String, Value> = fields
@@ -108,7 +127,16 @@ pub(super) fn asked(spec: &KvClusterSpec) -> String {
             placement.remove(key);
         }
     }
-    kept.retain(|key, value| key != "placement" || *value != Value::Object(serde_json::Map::new()));
+    if let Some(tls) = kept.get_mut("tls").and_then(Value::as_object_mut) {
+        // CAs change beneath a template.
+        for key in ["caGeneration", "caOverlap"] {
+            tls.remove(key);
+        }
+    }
+    kept.retain(|key, value| {
+        !["placement", "tls"].contains(&key.as_str())
+            || *value != Value::Object(serde_json::Map::new())
+    });
     lasting(&Value::Object(kept))
 }
 

@@ -65,6 +65,8 @@ pub(crate) fn kubelet(config: &NodeConfig) -> String {
     format!(
         r"apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
+# Changed Secrets reach pods with a pod's next look.
+syncFrequency: 5s
 authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true}}, x509: {{clientCAFile: {pki}/ca.crt}}}}
 authorization: {{mode: Webhook}}
 tlsCertFile: {pki}/node-{name}.crt

@@ -1,0 +1,232 @@
+//! The certificates of a cluster: two CAs of its own, and what they sign.
+//!
+//! One CA is for clients and the client port, the other for members among themselves and the operator, so that
+//! no client's certificate opens the peer port. Decisions are in [`turn`] and [`tend`]; Secrets are read and
+//! written by `act`. A member takes up a changed Secret by itself and says which certificates it uses: a change
+//! of CAs goes on only when every member has followed.
+
+mod issue;
+mod keeper;
+mod secrets;
+mod turn;
+
+use std::collections::BTreeMap;
+
+pub use issue::IssueError;
+pub use keeper::{Found, Keeper};
+pub use secrets::{ca_secret, leaf_secret, read};
+pub use turn::Progress;
+
+use crate::names::Names;
+use turn::Turn;
+
+/// A certificate with its private key, PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The certificate.
+    pub cert: String,
+    /// The key.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Pair {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Pair(…)")
+    }
+}
+
+/// One CA over its life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authority {
+    /// Signs. None after its Secret was lost: then the next one takes over.
+    pub signer: Option<Pair>,
+    /// Is trusted already and will sign.
+    pub next: Option<Pair>,
+    /// Certificates of CAs that signed before and are trusted still.
+    pub previous: String,
+}
+
+impl Authority {
+    /// Every CA that is trusted, PEM.
+    #[must_use]
+    pub fn trust(&self) -> String {
+        let certs = [&self.signer, &self.next].into_iter().flatten();
+        let certs = certs.map(|pair| pair.cert.as_str());
+        certs.chain([self.previous.as_str()]).collect()
+    }
+}
+
+/// Both CAs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorities {
+    /// Of clients and the client port.
+    pub clients: Authority,
+    /// Of members among themselves, and the operator.
+    pub peers: Authority,
+    /// The newest `spec.tls.caGeneration` that was answered.
+    pub generation: i64,
+    /// When the last step of a change was taken, in seconds since 1970.
+    pub since: i64,
+}
+
+/// What is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leaf {
+    /// Members, towards clients.
+    Server,
+    /// Members, among themselves.
+    Peer,
+    /// The operator, towards members.
+    Operator,
+    /// Clients.
+    Client,
+}
+
+impl Leaf {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Server, Self::Peer, Self::Operator, Self::Client];
+
+    fn authority(self, authorities: &Authorities) -> &Authority {
+        match self {
+            Self::Server | Self::Client => &authorities.clients,
+            Self::Peer | Self::Operator => &authorities.peers,
+        }
+    }
+}
+
+/// A signed certificate and whom its owner trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The certificate.
+    pub pair: Pair,
+    /// CAs, PEM.
+    pub trust: String,
+}
+
+/// Everything that is kept in Secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The CAs, if there are any.
+    pub authorities: Option<Authorities>,
+    /// What they signed.
+    pub leaves: BTreeMap<Leaf, Issued>,
+}
+
+impl Kept {
+    /// Where a change of CAs stands.
+    #[must_use]
+    pub fn stands(&self) -> &'static str {
+        let both = self.authorities.as_ref();
+        let both = both.map(|is| [&is.clients, &is.peers]);
+        let any = |ask: fn(&Authority) -> bool| both.is_some_and(|both| both.into_iter().any(ask));
+        if any(|is| is.next.is_some()) {
+            "Introducing"
+        } else if any(|is| !is.previous.is_empty()) {
+            "Switching"
+        } else {
+            "Steady"
+        }
+    }
+
+    /// When the first of the certificates ends, in seconds since 1970.
+    #[must_use]
+    pub fn not_after(&self) -> Option<i64> {
+        let leaves = self.leaves.values();
+        leaves.filter_map(|leaf| issue::ends(&leaf.pair.cert)).min()
+    }
+}
+
+/// What the user asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// `spec.tls.caGeneration`
+    pub generation: i64,
+    /// `spec.tls.caOverlap`, in seconds.
+    pub overlap: i64,
+}
+
+/// One step: what should be kept, from what is. Pure but for the keys that it draws.
+///
+/// # Errors
+/// When a certificate cannot be made.
+pub fn tend(
+    kept: &Kept,
+    names: &Names,
+    wish: Wish,
+    progress: Progress,
+    now: i64,
+) -> Result<Kept, IssueError> {
+    let authorities = match (
+        turn::next(kept, wish, progress, now),
+        kept.authorities.clone(),
+    ) {
+        (Turn::Stay, Some(authorities)) => authorities,
+        (Turn::Begin, Some(mut authorities)) => {
+            authorities.clients.next = Some(issue::authority("clients", now)?);
+            authorities.peers.next = Some(issue::authority("peers", now)?);
+            authorities.generation = wish.generation;
+            authorities.since = now;
+            authorities
+        }
+        (Turn::Switch, Some(mut authorities)) => {
+            for authority in [&mut authorities.clients, &mut authorities.peers] {
+                let old = std::mem::replace(&mut authority.signer, authority.next.take());
+                authority
+                    .previous
+                    .push_str(&old.map_or_else(String::new, |old| old.cert));
+            }
+            authorities.since = now;
+            authorities
+        }
+        (Turn::Drop, Some(mut authorities)) => {
+            authorities.clients.previous.clear();
+            authorities.peers.previous.clear();
+            authorities.since = now;
+            authorities
+        }
+        (_, None) => found(kept, wish, now)?,
+    };
+    let mut leaves = BTreeMap::new();
+    for leaf in Leaf::ALL {
+        let authority = leaf.authority(&authorities);
+        let old = kept.leaves.get(&leaf);
+        let pair = match old.filter(|old| issue::is_good(&old.pair, authority, now)) {
+            Some(old) => old.pair.clone(),
+            None => issue::leaf(leaf, names, authority, now)?,
+        };
+        let trust = authority.trust();
+        leaves.insert(leaf, Issued { pair, trust });
+    }
+    Ok(Kept {
+        authorities: Some(authorities),
+        leaves,
+    })
+}
+
+/// New CAs. Where certificates of older ones are in use, those stay trusted and the new ones do not sign before
+/// everybody trusts them: this is how the loss of a CA is mended without an outage.
+fn found(kept: &Kept, wish: Wish, now: i64) -> Result<Authorities, IssueError> {
+    let authority = |name: &str, leaf: Leaf| {
+        let pair = issue::authority(name, now)?;
+        Ok::<_, IssueError>(match kept.leaves.get(&leaf) {
+            None => Authority {
+                signer: Some(pair),
+                ..Authority::default()
+            },
+            Some(issued) => Authority {
+                signer: None,
+                next: Some(pair),
+                previous: issued.trust.clone(),
+            },
+        })
+    };
+    Ok(Authorities {
+        clients: authority("clients", Leaf::Server)?,
+        peers: authority("peers", Leaf::Peer)?,
+        generation: wish.generation,
+        since: now,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Making certificates, and reading what is in them.
+
+use std::fmt::Write as _;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
+use sha2::{Digest, Sha256};
+use x509_parser::pem::Pem;
+use x509_parser::prelude::X509Certificate;
+use x509_parser::time::ASN1Time;
+
+use super::{Authority, Leaf, Pair};
+use crate::limits::{CA_SECONDS, CLOCK_SKEW_SECONDS, LEAF_RENEW_SECONDS, LEAF_SECONDS};
+use crate::names::Names;
+
+/// A certificate that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// By the library.
+    #[error("a certificate cannot be made: {0}")]
+    Library(#[from] rcgen::Error),
+    /// A time that certificates cannot hold.
+    #[error("a certificate cannot end at {0} seconds after 1970")]
+    Time(i64),
+    /// There is no CA.
+    #[error("there is no CA that could sign")]
+    NoSigner,
+}
+
+fn params(common_name: String, now: i64, seconds: i64) -> Result<CertificateParams, IssueError> {
+    let time = |at: i64| {
+        let time = ASN1Time::from_timestamp(at).map_err(|_| IssueError::Time(at))?;
+        Ok::<_, IssueError>(time.to_datetime())
+    };
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.not_before = time(now - CLOCK_SKEW_SECONDS)?;
+    params.not_after = time(now + seconds)?;
+    Ok(params)
+}
+
+/// A CA with a name that no other has.
+pub(super) fn authority(of: &str, now: i64) -> Result<Pair, IssueError> {
+    let name = format!("kvorum {of} CA {:016x}", rand::random::<u64>());
+    let mut params = params(name, now, CA_SECONDS)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let key = KeyPair::generate()?;
+    Ok(Pair {
+        cert: params.self_signed(&key)?.pem(),
+        key: key.serialize_pem(),
+    })
+}
+
+/// Signs a new certificate.
+pub(super) fn leaf(
+    leaf: Leaf,
+    names: &Names,
+    authority: &Authority,
+    now: i64,
+) -> Result<Pair, IssueError> {
+    let signer = authority.signer.as_ref().or(authority.next.as_ref());
+    let signer = signer.ok_or(IssueError::NoSigner)?;
+    let issuer = Issuer::from_ca_cert_pem(&signer.cert, KeyPair::from_pem(&signer.key)?)?;
+    let (name, hosts, usages) = match leaf {
+        Leaf::Server => (
+            "server",
+            names.server_hosts(),
+            &[ExtendedKeyUsagePurpose::ServerAuth][..],
+        ),
+        // Members are servers and clients of each other.
+        Leaf::Peer => (
+            "peer",
+            names.peer_hosts(),
+            &[
+                ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsagePurpose::ClientAuth,
+            ][..],
+        ),
+        Leaf::Operator => (
+            "operator",
+            vec![names.operator_host()],
+            &[ExtendedKeyUsagePurpose::ClientAuth][..],
+        ),
+        Leaf::Client => (
+            "client",
+            Vec::new(),
+            &[ExtendedKeyUsagePurpose::ClientAuth][..],
+        ),
+    };
+    let mut params = params(name.to_owned(), now, LEAF_SECONDS)?;
+    params.subject_alt_names = CertificateParams::new(hosts)?.subject_alt_names;
+    params.extended_key_usages = usages.to_vec();
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    let key = KeyPair::generate()?;
+    Ok(Pair {
+        cert: params.signed_by(&key, &issuer)?.pem(),
+        key: key.serialize_pem(),
+    })
+}
+
+/// Reads the first certificate of a PEM text.
+fn with_first<T>(pem: &str, read: impl FnOnce(&X509Certificate<'_>) -> Option<T>) -> Option<T> {
+    let first = Pem::iter_from_buffer(pem.as_bytes()).next()?.ok()?;
+    let certificate = first.parse_x509().ok()?;
+    read(&certificate)
+}
+
+/// When a certificate ends, in seconds since 1970; none if it is none.
+pub(super) fn ends(pem: &str) -> Option<i64> {
+    with_first(pem, |is| Some(is.validity().not_after.timestamp()))
+}
+
+/// SHA-256 of each certificate, as members say it.
+pub(super) fn digests(pem: &str) -> Vec<String> {
+    let digest = |pem: Pem| {
+        let mut text = String::with_capacity(64);
+        for byte in Sha256::digest(&pem.contents) {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    };
+    let all = Pem::iter_from_buffer(pem.as_bytes()).flatten();
+    all.map(digest).collect()
+}
+
+/// Whether a CA can sign: it is a certificate, and the key is its own.
+pub(super) fn fits(pair: &Pair) -> bool {
+    let key = KeyPair::from_pem(&pair.key).ok();
+    let public = key.map(|key| rcgen::PublicKeyData::subject_public_key_info(&key));
+    with_first(&pair.cert, |is| {
+        Some(public.as_deref() == Some(is.public_key().raw))
+    })
+    .unwrap_or(false)
+}
+
+/// Whether a signed certificate may stay: whole, not near its end, and of the CA that signs now.
+pub(super) fn is_good(pair: &Pair, authority: &Authority, now: i64) -> bool {
+    let subject = |pem: &str| with_first(pem, |is| Some(is.subject().as_raw().to_vec()));
+    let issuer = with_first(&pair.cert, |is| Some(is.issuer().as_raw().to_vec()));
+    // Where the CA was lost, what it signed must last until the next one signs.
+    let ours = authority
+        .signer
+        .as_ref()
+        .is_none_or(|signer| issuer.is_some() && subject(&signer.cert) == issuer);
+    ours && fits(pair) && ends(&pair.cert).is_some_and(|end| end - now > LEAF_RENEW_SECONDS)
+}

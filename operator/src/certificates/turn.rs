@@ -1,0 +1,98 @@
+//! When CAs change, step by step. Pure.
+
+use kvorum_proto::admin::PortSecurity;
+
+use super::{Kept, Leaf, Wish, issue};
+use crate::limits::CA_RENEW_SECONDS;
+
+/// The next step of a change of CAs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// None is due.
+    Stay,
+    /// New CAs are trusted beside the old ones.
+    Begin,
+    /// They sign, and the old ones are still trusted.
+    Switch,
+    /// The old ones are no longer trusted.
+    Drop,
+}
+
+/// How far members have followed what is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// All of them trust every CA that is to be trusted.
+    pub trusted: bool,
+    /// All of them show the certificates that are kept.
+    pub shown: bool,
+}
+
+impl Progress {
+    /// From what members say of their peer and client ports; none where a member does not answer.
+    #[must_use]
+    pub fn of(
+        kept: &Kept,
+        members: &[Option<(PortSecurity, PortSecurity)>],
+        clients_show: bool,
+    ) -> Self {
+        let all = |ask: &dyn Fn(&PortSecurity, Leaf) -> bool| {
+            members.iter().all(|member| {
+                let ports = member.as_ref();
+                ports.is_some_and(|(peer, client)| {
+                    ask(peer, Leaf::Peer) && ask(client, Leaf::Server)
+                })
+            })
+        };
+        let trusts = |port: &PortSecurity, leaf: Leaf| {
+            let Some(issued) = kept.leaves.get(&leaf) else {
+                return false;
+            };
+            let mut wanted = issue::digests(&issued.trust).into_iter();
+            // Without certificates of clients, the client port trusts nobody.
+            (leaf == Leaf::Server && !clients_show) || wanted.all(|ca| port.trusted.contains(&ca))
+        };
+        let shows = |port: &PortSecurity, leaf: Leaf| {
+            let issued = kept.leaves.get(&leaf);
+            let wanted = issued.map(|issued| issue::digests(&issued.pair.cert));
+            wanted.is_some_and(|wanted| wanted.first() == Some(&port.certificate))
+        };
+        Self {
+            trusted: all(&trusts),
+            shown: all(&shows),
+        }
+    }
+}
+
+/// What is due.
+pub(super) fn next(kept: &Kept, wish: Wish, progress: Progress, now: i64) -> Turn {
+    let Some(authorities) = &kept.authorities else {
+        return Turn::Stay;
+    };
+    let both = [&authorities.clients, &authorities.peers];
+    let waited = now - authorities.since >= wish.overlap;
+    if both.iter().any(|is| is.next.is_some()) {
+        return if waited && progress.trusted {
+            Turn::Switch
+        } else {
+            Turn::Stay
+        };
+    }
+    if both.iter().any(|is| !is.previous.is_empty()) {
+        return if waited && progress.shown {
+            Turn::Drop
+        } else {
+            Turn::Stay
+        };
+    }
+    let ends = |pair: &super::Pair| issue::ends(&pair.cert).unwrap_or(0);
+    let old = |is: &&super::Authority| {
+        is.signer
+            .as_ref()
+            .is_some_and(|signer| ends(signer) - now < CA_RENEW_SECONDS)
+    };
+    if wish.generation > authorities.generation || both.iter().any(old) {
+        Turn::Begin
+    } else {
+        Turn::Stay
+    }
+}
