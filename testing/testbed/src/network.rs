@@ -94,6 +94,28 @@ pub(crate) fn apply_rules(state: &StateDir, text: &str) -> Result<()> {
         .context("cannot change the rules between the zones; is the testbed up?")
 }
 
+/// Removes the links to pods that a node had before its power was cut. The kernel takes them away only some
+/// time after their pods' namespaces are gone, and then each takes along the route of a pod with the same
+/// address that was started meanwhile.
+pub(crate) fn remove_pod_links(state: &StateDir, node: &str) -> Result<()> {
+    let namespace = state.netns(node);
+    let listed = output(Command::new("ip").args(["-n", &namespace, "-brief", "link"]))?;
+    for link in pod_links(&listed) {
+        let mut remove = Command::new("ip");
+        // It may have gone by itself meanwhile.
+        let _ = output(remove.args(["-n", &namespace, "link", "del", link]));
+    }
+    Ok(())
+}
+
+/// The names in the output of `ip -brief link`, but for the loopback and the node's own link.
+fn pod_links(listed: &str) -> impl Iterator<Item = &str> {
+    let names = listed
+        .lines()
+        .filter_map(|line| line.split(['@', ' ']).next());
+    names.filter(|name| !name.is_empty() && !["lo", "eth0"].contains(name))
+}
+
 /// The namespaces of a testbed that exist.
 pub(crate) fn existing(state: &StateDir) -> Vec<String> {
     let listed = output(Command::new("ip").args(["netns", "list"])).unwrap_or_default();
@@ -111,4 +133,17 @@ pub(crate) fn remove(state: &StateDir) -> Result<()> {
         output(Command::new("ip").args(["netns", "del", &namespace]))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_links_to_pods_are_those_that_are_not_the_nodes_own() {
+        let listed = "lo               UNKNOWN        00:00:00:00:00:00 <LOOPBACK,UP,LOWER_UP>\n\
+                      eth0@if6         UP             06:c7:2f:44:9c:f6 <BROADCAST,MULTICAST,UP>\n\
+                      veth6b770c20@if2 UP             2e:4c:d0:48:6c:87 <BROADCAST,MULTICAST,UP>\n";
+        assert_eq!(pod_links(listed).collect::<Vec<_>>(), ["veth6b770c20"]);
+    }
 }

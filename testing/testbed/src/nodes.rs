@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 use crate::addresses::zone_label;
-use crate::cgroups;
 use crate::node_files::NodeConfig;
 use crate::programs::{Launch, helper, launch};
 use crate::state::{NodeRecord, Record, StateDir, make_dir, write};
+use crate::{cgroups, network};
 
 /// The group of a node below the testbed's.
 fn group(node: &str) -> String {
@@ -52,6 +52,7 @@ pub(crate) fn start(state: &StateDir, record: &Record, node: &NodeRecord) -> Res
     for each in &groups {
         cgroups::remove_below(each)?;
     }
+    network::remove_pod_links(state, &node.name)?;
     let config = config(state, record, node)?;
     let file = directory.join("node.json");
     write(&file, &serde_json::to_string_pretty(&config)?)?;

@@ -10,6 +10,7 @@ use kube::{Api, ResourceExt};
 use kvorum_api::{KvCluster, KvClusterStatus, MemberRole, MemberStatus};
 use serde_json::{Value, json};
 
+use crate::served::Served;
 use crate::world::{World, until};
 
 /// A namespace of one test, under the strictest pod security there is.
@@ -214,7 +215,14 @@ impl Cluster<'_> {
     }
 
     fn selected(&self) -> ListParams {
-        ListParams::default().labels(&format!("kvorum.dev/cluster={}", self.name))
+        ListParams::default().labels(&self.served().selector)
+    }
+
+    /// Where its clients look for its members.
+    #[must_use]
+    pub fn served(&self) -> Served {
+        let selector = format!("kvorum.dev/cluster={}", self.name);
+        Served::new(&self.space.world, &self.space.name, selector)
     }
 
     /// Changes the spec.

@@ -1,10 +1,9 @@
 //! Clients that write without pause through everything that is done to a cluster, and remember every write
 //! that was acknowledged. They know the members' own addresses and learn new ones, as clients are told to.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -15,14 +14,17 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::Cluster;
 use crate::limits::{ATTEMPT, ENDPOINTS_REFRESH, FAILOVER, POLL, REQUEST, WRITE_PAUSE, WRITERS};
-use crate::world::{World, until};
+use crate::served::Served;
+use crate::world::until;
 
 /// Writers under way.
 pub struct Load {
+    /// Tells its keys from those of an earlier load.
+    run: u32,
     stop: watch::Sender<bool>,
     writers: Vec<JoinHandle<u32>>,
     refresher: JoinHandle<()>,
-    endpoints: Endpoints,
+    served: Served,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -48,17 +50,22 @@ impl Load {
     /// # Errors
     /// When none is in time, or there is no testbed to reach members through.
     pub async fn start(cluster: &Cluster<'_>) -> Result<Self> {
-        let world = cluster.space.world.clone();
-        let place = (cluster.space.name.clone(), cluster.name.clone());
-        let mut forwards = Forwards::default();
-        let found = forwards.refresh(&world, &place).await?;
+        Self::on(cluster.served()).await
+    }
+
+    /// The same for whatever serves the etcd API.
+    ///
+    /// # Errors
+    /// When no write is acknowledged in time, or there is no testbed to reach members through.
+    pub async fn on(served: Served) -> Result<Self> {
+        let found = served.endpoints().await?;
         let endpoints: Endpoints = Arc::new(Mutex::new(found));
-        let kept = Arc::clone(&endpoints);
+        let (kept, known) = (Arc::clone(&endpoints), served.clone());
         let refresher = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(ENDPOINTS_REFRESH).await;
                 // The API server may be down: what is known stays.
-                if let Ok(found) = forwards.refresh(&world, &place).await {
+                if let Ok(found) = known.endpoints().await {
                     *kept.lock() = found;
                 }
             }
@@ -69,9 +76,11 @@ impl Load {
             gap: Duration::ZERO,
         }));
         let (stop, stopped) = watch::channel(false);
+        let run = rand::random();
         let writers = (0..WRITERS)
             .map(|number| {
                 let writer = Writer {
+                    run,
                     number,
                     endpoints: Arc::clone(&endpoints),
                     seen: Arc::clone(&seen),
@@ -81,10 +90,11 @@ impl Load {
             })
             .collect();
         let load = Self {
+            run,
             stop,
             writers,
             refresher,
-            endpoints,
+            served,
             seen,
         };
         load.more(100).await?;
@@ -118,88 +128,105 @@ impl Load {
         gap
     }
 
+    /// Ends, and gives what was written, to be read back now or later.
+    ///
+    /// # Errors
+    /// When a writer has panicked.
+    pub async fn stop(self) -> Result<Written> {
+        self.stop.send_replace(true);
+        let mut counts = Vec::new();
+        for writer in self.writers {
+            counts.push(writer.await.context("a writer has panicked")?);
+        }
+        self.refresher.abort();
+        Ok(Written {
+            run: self.run,
+            counts,
+            served: self.served,
+        })
+    }
+
     /// Ends, reads everything back through quorum, and compares; gives the number of acknowledged writes.
     ///
     /// # Errors
     /// When an acknowledged write is missing, or nobody answers in time.
     pub async fn check(self) -> Result<u64> {
-        self.stop.send_replace(true);
-        let mut acknowledged = Vec::new();
-        for writer in self.writers {
-            acknowledged.push(writer.await.context("a writer has panicked")?);
-        }
-        self.refresher.abort();
-        let endpoints = self.endpoints.lock().clone();
-        let mut turn = 0;
-        let found = until("a read of everything", FAILOVER, || {
-            turn = (turn + 1) % endpoints.len();
-            let client = Client::new(&endpoints[turn]);
-            async move {
-                let all = tokio::time::timeout(5 * REQUEST, client.range("load/", "load0"));
-                Ok(match all.await {
-                    Ok(Ok(all)) => Ok(all),
-                    other => Err(format!("{other:?}")),
-                })
-            }
+        self.stop().await?.check().await
+    }
+}
+
+/// The acknowledged writes of a load that has ended.
+pub struct Written {
+    run: u32,
+    /// How many each writer has.
+    counts: Vec<u32>,
+    served: Served,
+}
+
+impl Written {
+    /// Reads everything back through quorum, and compares; gives the number of acknowledged writes.
+    ///
+    /// # Errors
+    /// When one is missing, or nobody answers in time.
+    pub async fn check(&self) -> Result<u64> {
+        let tally = self.read_back().await?;
+        ensure!(
+            tally.lost.is_empty(),
+            "{} of {} acknowledged writes are lost: {:?}",
+            tally.lost.len(),
+            tally.acknowledged,
+            tally.lost
+        );
+        Ok(tally.acknowledged)
+    }
+
+    /// Reads everything back through quorum, and says what is missing.
+    ///
+    /// # Errors
+    /// When nobody answers in time.
+    pub async fn read_back(&self) -> Result<Tally> {
+        let prefix = format!("load/{:08x}", self.run);
+        let turn = AtomicUsize::new(0);
+        let found = until("a read of everything", FAILOVER, || async {
+            let endpoints = self.served.endpoints().await?;
+            let turn = turn.fetch_add(1, Ordering::Relaxed);
+            let client = Client::new(&endpoints[turn % endpoints.len()]);
+            let (first, end) = (format!("{prefix}/"), format!("{prefix}0"));
+            let all = tokio::time::timeout(5 * REQUEST, client.range(&first, &end));
+            Ok(all.await?.map_err(|status| status.to_string()))
         })
         .await?;
-        let found: HashSet<Vec<u8>> = found.kvs.into_iter().map(|kv| kv.key.to_vec()).collect();
-        let mut total = 0;
-        for (number, count) in acknowledged.into_iter().enumerate() {
-            for write in 0..count {
-                let key = key(number, write);
-                ensure!(
-                    found.contains(key.as_bytes()),
-                    "acknowledged write {key} is lost"
-                );
+        // Each was written with its key as its value.
+        let whole = found.kvs.into_iter().filter(|kv| kv.key == kv.value);
+        let found: HashSet<Vec<u8>> = whole.map(|kv| kv.key.to_vec()).collect();
+        let mut tally = Tally::default();
+        for (number, count) in self.counts.iter().enumerate() {
+            for key in (0..*count).map(|write| key(self.run, number, write)) {
+                tally.acknowledged += 1;
+                if !found.contains(key.as_bytes()) {
+                    tally.lost.push(key);
+                }
             }
-            total += u64::from(count);
         }
-        Ok(total)
+        Ok(tally)
     }
 }
 
-fn key(writer: usize, write: u32) -> String {
-    format!("load/{writer}/{write:08}")
+/// What a load wrote, and what of it was found again.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// How many writes were acknowledged.
+    pub acknowledged: u64,
+    /// The keys of those that cannot be read any more.
+    pub lost: Vec<String>,
 }
 
-/// Ways to the members from this process: one for each address, for as long as the process lives.
-#[derive(Default)]
-struct Forwards(BTreeMap<SocketAddr, String>);
-
-impl Forwards {
-    async fn refresh(&mut self, world: &World, place: &(String, String)) -> Result<Vec<String>> {
-        let testbed = world
-            .testbed
-            .clone()
-            .context("members are reached through a testbed")?;
-        let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(
-            world.client.clone(),
-            &place.0,
-        );
-        let selected =
-            kube::api::ListParams::default().labels(&format!("kvorum.dev/cluster={}", place.1));
-        let listed = tokio::time::timeout(REQUEST, pods.list(&selected)).await??;
-        let mut endpoints = Vec::new();
-        for pod in listed.items {
-            let going = pod.metadata.deletion_timestamp.is_some();
-            let address = pod.status.and_then(|status| status.pod_ip);
-            let Some(address) = address.filter(|_| !going) else {
-                continue;
-            };
-            let address = SocketAddr::new(address.parse::<IpAddr>()?, 2379);
-            let forward = match self.0.entry(address) {
-                Entry::Occupied(known) => known.get().clone(),
-                Entry::Vacant(new) => new.insert(testbed.forward(address)?.to_string()).clone(),
-            };
-            endpoints.push(forward);
-        }
-        ensure!(!endpoints.is_empty(), "no pod has an address");
-        Ok(endpoints)
-    }
+fn key(run: u32, writer: usize, write: u32) -> String {
+    format!("load/{run:08x}/{writer}/{write:08}")
 }
 
 struct Writer {
+    run: u32,
     number: usize,
     endpoints: Endpoints,
     seen: Arc<Mutex<Seen>>,
@@ -219,8 +246,8 @@ impl Writer {
             let client = clients
                 .entry(endpoint.clone())
                 .or_insert_with(|| Client::new(&endpoint));
-            let key = key(self.number, done);
-            let put = client.put(&key, "written");
+            let key = key(self.run, self.number, done);
+            let put = client.put(&key, &key);
             if matches!(tokio::time::timeout(ATTEMPT, put).await, Ok(Ok(_))) {
                 done += 1;
                 self.seen.lock().acknowledge();

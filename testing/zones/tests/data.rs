@@ -1,4 +1,4 @@
-//! Goal: data outlives pods and KvClusters. Method: numbered writes through a real etcd client, all read back.
+//! Goal: data outlives pods and KvClusters. Method: writes through a real etcd client, all read back.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,9 +10,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use kvorum_zones::cluster::Space;
-use kvorum_zones::data::Writer;
 use kvorum_zones::install;
-use kvorum_zones::limits::{CONDITION, FAILOVER, HEALED, READY};
+use kvorum_zones::limits::{CONDITION, HEALED, READY};
+use kvorum_zones::load::Load;
 use kvorum_zones::world::{World, until};
 use serde_json::json;
 
@@ -25,8 +25,8 @@ async fn a_member_pod_that_is_deleted_comes_back_with_its_data() {
     let space = Space::new(&world, "pod-deleted").await.unwrap();
     let cluster = space.create("orders", json!({})).await.unwrap();
     cluster.ready(READY).await.unwrap();
-    let mut writer = Writer::new(&cluster).await.unwrap();
-    writer.write_many(200, FAILOVER).await.unwrap();
+    let load = Load::start(&cluster).await.unwrap();
+    let _ = load.gap();
 
     // The one that leads: the worst to lose.
     let status = cluster.status().await.unwrap();
@@ -40,10 +40,10 @@ async fn a_member_pod_that_is_deleted_comes_back_with_its_data() {
     let name = format!("{}-0", leader.name);
     let old = pods.get(&name).await.unwrap().uid();
     pods.delete(&name, &DeleteParams::default()).await.unwrap();
-    writer.write_many(200, FAILOVER).await.unwrap();
+    load.more(200).await.unwrap();
     println!(
-        "leader's pod deleted: longest gap between acknowledged writes {:.2} s",
-        writer.gap.as_secs_f64()
+        "leader's pod deleted: longest time without an acknowledged write {:.2} s",
+        load.gap().as_secs_f64()
     );
     until("the pod is another one and ready", HEALED, || async {
         let pod = pods.get(&name).await?;
@@ -68,10 +68,7 @@ async fn a_member_pod_that_is_deleted_comes_back_with_its_data() {
         "it came back on its own disk"
     );
     assert_eq!(same.zone, leader.zone);
-    // Addresses have changed.
-    let mut reader = Writer::new(&cluster).await.unwrap();
-    reader.continue_from(&writer);
-    reader.check(FAILOVER).await.unwrap();
+    load.check().await.unwrap();
     space.finish().await.unwrap();
 }
 
@@ -84,8 +81,8 @@ async fn a_kvcluster_deleted_and_created_again_has_the_same_id_and_the_same_data
     let space = Space::new(&world, "recreated").await.unwrap();
     let cluster = space.create("orders", json!({})).await.unwrap();
     cluster.ready(READY).await.unwrap();
-    let mut writer = Writer::new(&cluster).await.unwrap();
-    writer.write_many(100, FAILOVER).await.unwrap();
+    let load = Load::start(&cluster).await.unwrap();
+    let written = load.stop().await.unwrap();
     let before = cluster.status().await.unwrap();
 
     cluster.delete(CONDITION).await.unwrap();
@@ -103,10 +100,9 @@ async fn a_kvcluster_deleted_and_created_again_has_the_same_id_and_the_same_data
             .collect::<Vec<_>>()
     };
     assert_eq!(stores(&after), stores(&before));
-    let mut reader = Writer::new(&cluster).await.unwrap();
-    reader.continue_from(&writer);
-    reader.check(FAILOVER).await.unwrap();
-    reader.write_many(10, FAILOVER).await.unwrap();
+    written.check().await.unwrap();
+    let load = Load::start(&cluster).await.unwrap();
+    let more = load.stop().await.unwrap();
 
     // Created again with another size, it takes its data up and then becomes what is asked for.
     cluster.delete(CONDITION).await.unwrap();
@@ -115,8 +111,7 @@ async fn a_kvcluster_deleted_and_created_again_has_the_same_id_and_the_same_data
     grown.settled(READY).await.unwrap();
     let last = grown.status().await.unwrap();
     assert_eq!((last.cluster_id, last.voters), (before.cluster_id, 5));
-    let mut reader = Writer::new(&grown).await.unwrap();
-    reader.continue_from(&writer);
-    reader.check(FAILOVER).await.unwrap();
+    written.check().await.unwrap();
+    more.check().await.unwrap();
     space.finish().await.unwrap();
 }
