@@ -76,10 +76,12 @@ capabilities:
 - apiGroups: [""]
   resources: [services, configmaps]
   verbs: [get, list, watch, create, patch]
+{{- if .Values.rbac.secrets }}
 # Certificates, by the names that a cluster gives them: Secrets are neither listed nor watched.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, patch]
+{{- end }}
 # Those of members that left go, and the budget of a cluster that became a single member.
 - apiGroups: [apps]
   resources: [statefulsets]

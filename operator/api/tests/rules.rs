@@ -287,6 +287,27 @@ fn spans_and_bounds_of_replacement_make_sense() {
 }
 
 #[test]
+fn tls_is_off_or_made_by_the_operator() {
+    let tls = |field: &str, value: Value| json!({ "tls": { field: value } });
+    for mode in ["Auto", "Disabled"] {
+        assert_eq!(created(tls("mode", json!(mode))), [""; 0]);
+    }
+    for (field, value) in [
+        ("mode", json!("Sometimes")),
+        ("clients", json!("Optional")),
+        ("clientAuth", json!("Maybe")),
+        ("caGeneration", json!(-1)),
+        ("caOverlap", json!("0h")),
+    ] {
+        assert_one(&created(tls(field, value)), &format!("spec.tls.{field}"));
+    }
+    assert_one(
+        &created(tls("issuerRef", json!({}))),
+        "spec.tls.issuerRef: is no known field",
+    );
+}
+
+#[test]
 fn fields_that_are_not_there_yet_are_named() {
     assert_one(
         &created(json!({ "backup": {} })),

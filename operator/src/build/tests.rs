@@ -61,7 +61,7 @@ fn the_statefulset_with_everything_set() {
 }
 
 #[test]
-fn the_statefulset_on_the_way_to_tls_and_with_it() {
+fn d3_who_has_certificates_speaks_tls_on_every_port_that_has_secrets() {
     let (cluster, reservation) = cluster(3, |spec| spec.tls.mode = TlsMode::Auto);
     let member = &reservation.members()[0];
     let set = |transport| {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use kvorum_zones::install::{chart, checkout, cluster_chart, run_helm_alone};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The Kubernetes to render for, whatever Helm was built with.
 const KUBERNETES: &str = "1.36.0";
@@ -216,17 +216,29 @@ fn the_definition_can_be_left_out_or_let_go() {
 }
 
 #[test]
-fn the_operator_may_read_no_secret_and_do_nothing_with_everything() {
+fn the_operator_may_list_no_secret_and_do_nothing_with_everything() {
     if !helm_is_there() {
         return;
     }
-    for values in [&[][..], &["--set", "namespaces={shop}"]] {
+    let by_name =
+        json!({ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "create", "patch"] });
+    for (values, expected) in [
+        (&[][..], 1),
+        (&["--set", "namespaces={shop}"], 1),
+        (&["--set", "rbac.secrets=false"], 0),
+    ] {
+        let mut seen = 0;
         for document in documents(&render(&chart(), values).unwrap()) {
             for rule in document["rules"].as_array().into_iter().flatten() {
                 let text = rule.to_string();
-                assert!(!text.contains('*') && !text.contains("secrets"), "{text}");
+                assert!(!text.contains('*'), "{text}");
+                if text.contains("secrets") {
+                    assert_eq!(*rule, by_name);
+                    seen += 1;
+                }
             }
         }
+        assert_eq!(seen, expected, "{values:?}");
     }
 }
 

@@ -1,6 +1,5 @@
 //! Goal: the defects D1 to D18 that other operators had are none of ours. Method: each situation by its
-//! number. D9 stands with the rules, D4 with the status, D15 and D17 with the builders. D3 (certificates are
-//! mounted and members speak plain text) has no counterpart while the operator makes no certificates.
+//! number. D9 stands with the rules, D4 with the status, D3, D15 and D17 with the builders.
 
 use super::*;
 use crate::observed::Loss;
