@@ -170,10 +170,13 @@ pub fn tend(
         }
         (Turn::Switch, Some(mut authorities)) => {
             for authority in [&mut authorities.clients, &mut authorities.peers] {
-                let old = std::mem::replace(&mut authority.signer, authority.next.take());
-                authority
-                    .previous
-                    .push_str(&old.map_or_else(String::new, |old| old.cert));
+                // One of the two may have nobody to give way to: it was founded when only the other was in use.
+                let Some(next) = authority.next.take() else {
+                    continue;
+                };
+                if let Some(old) = authority.signer.replace(next) {
+                    authority.previous.push_str(&old.cert);
+                }
             }
             authorities.since = now;
             authorities

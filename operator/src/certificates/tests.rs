@@ -161,6 +161,23 @@ fn lost_cas_are_mended_without_an_outage() {
 }
 
 #[test]
+fn cas_that_were_lost_with_some_of_what_they_signed_are_mended_too() {
+    let old = founded();
+    let mut lost = Kept {
+        authorities: None,
+        leaves: old.leaves.clone(),
+    };
+    lost.leaves.remove(&Leaf::Server);
+    let begun = step(&lost, WISH, &old, NOW);
+    let overlap = NOW + WISH.overlap;
+    let switched = step(&begun, WISH, &begun, overlap);
+    assert!(signers(&switched).iter().all(Option::is_some), "both sign");
+    let dropped = step(&switched, WISH, &switched, overlap + WISH.overlap);
+    assert!(signers(&dropped).iter().all(Option::is_some), "both sign");
+    assert_eq!(dropped.stands(), "Steady");
+}
+
+#[test]
 fn secrets_are_read_as_they_were_written_and_damage_counts_as_loss() {
     let cluster = cluster();
     let mut kept = founded();
