@@ -201,8 +201,8 @@ impl Admin for AdminApi {
             ready: self.member.ready().is_ok(),
             removed: self.member.store().removed(),
             configs: status.configs.iter().map(voter_set).collect(),
-            peer_port: Some(security(&self.member.context().port)),
-            client_port: Some(security(self.member.client_port())),
+            peer_port: Some(security(&self.member.context().peer_port)),
+            client_port: Some(security(&self.member.context().client_port)),
         }))
     }
 

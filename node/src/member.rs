@@ -8,7 +8,6 @@ use crate::consensus::types::{MemberId, Node};
 use crate::lessor::{Lessor, Renewals};
 use crate::limits::READY_LAG_ENTRIES;
 use crate::peer::Context;
-use crate::tls::Port;
 use kvorum_mvcc::Store;
 use kvorum_proto::log::{Command, MemberAttributes, command};
 use kvorum_proto::peer::{Call, CallFailure, CallReply, LogId, call, call_reply};
@@ -51,7 +50,6 @@ pub struct Member {
     renewals: Renewals,
     attributes: Attributes,
     limits: RequestLimits,
-    client_port: Port,
     auth: Auth,
     engine_dir: PathBuf,
     sync: bool,
@@ -68,7 +66,7 @@ impl Member {
         lessor: Arc<Lessor>,
         attributes: Attributes,
         limits: RequestLimits,
-        (client_port, auth): (Port, Auth),
+        auth: Auth,
         engine: (PathBuf, bool),
     ) -> Self {
         let renewals = Renewals::start(Arc::downgrade(&consensus));
@@ -79,7 +77,6 @@ impl Member {
             renewals,
             attributes,
             limits,
-            client_port,
             auth,
             engine_dir: engine.0,
             sync: engine.1,
@@ -128,12 +125,6 @@ impl Member {
     #[must_use]
     pub fn limits(&self) -> RequestLimits {
         self.limits
-    }
-
-    /// How connections of clients are secured.
-    #[must_use]
-    pub fn client_port(&self) -> &Port {
-        &self.client_port
     }
 
     /// How users are known.

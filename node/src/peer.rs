@@ -30,7 +30,9 @@ pub struct Context {
     /// Bytes sent to peers, received from peers, and failures to send.
     pub traffic: Traffic,
     /// How connections to and from peers are secured.
-    pub port: Port,
+    pub peer_port: Port,
+    /// How those of clients are.
+    pub client_port: Port,
     /// Cancelled once another member said that this one was removed.
     pub removed: CancellationToken,
 }

@@ -71,7 +71,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Opens the data directory and puts the member together; nothing is served yet.
 async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Member>, Wal)> {
-    let port = start_tls(config.peer_tls.as_ref(), config.peer_mode)?;
+    let peer_port = start_tls(config.peer_tls.as_ref(), config.peer_mode)?;
     let client_port = start_tls(config.client_tls.as_ref(), config.client_mode)?;
     if !config.ignored.is_empty() {
         let flags = config.ignored.join(", ");
@@ -81,8 +81,14 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
     if !config.sync {
         tracing::warn!("Running without fsync: a power cut loses acknowledged writes");
     }
-    let (identity, fresh) =
-        bootstrap::identify(&disk, &config.data_dir, &config.start, &port, config.sync).await?;
+    let (identity, fresh) = bootstrap::identify(
+        &disk,
+        &config.data_dir,
+        &config.start,
+        &peer_port,
+        config.sync,
+    )
+    .await?;
     tracing::info!(
         cluster = format!("{:016x}", identity.cluster_id),
         member = identity.member_id,
@@ -97,7 +103,8 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
         store: store.clone(),
         contact: Contact::new(),
         traffic: Traffic::new(metrics.round_trips.clone()),
-        port,
+        peer_port,
+        client_port,
         removed: CancellationToken::new(),
     });
     refuse_removed(&context)?;
@@ -124,7 +131,7 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
         Arc::new(Lessor::default()),
         config.attributes.clone(),
         config.limits,
-        (client_port, Auth::new(&config.auth)?),
+        Auth::new(&config.auth)?,
         (engine_dir, config.sync),
     ));
     metrics.watch(member.clone());
@@ -221,7 +228,7 @@ async fn start_serving(
     };
     let callers = Arc::new(config.admin_callers.clone());
     for at in &config.listen_peer {
-        let listener = serve::listen(at, &member.context().port).await?;
+        let listener = serve::listen(at, &member.context().peer_port).await?;
         let callers = callers.clone();
         tokio::spawn(serve::peers(
             listener,
@@ -230,7 +237,7 @@ async fn start_serving(
             peers.clone(),
         ));
     }
-    let port = member.client_port();
+    let port = &member.context().client_port;
     let clients = serve::client_router(member, metrics, config.gateway)?;
     for at in &config.listen_client {
         let listener = serve::listen(at, port).await?;

@@ -17,6 +17,8 @@ pub use keeper::{Found, Keeper};
 pub use secrets::{ca_secret, leaf_secret, read};
 pub use turn::Progress;
 
+use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+
 use crate::names::Names;
 use turn::Turn;
 
@@ -69,6 +71,42 @@ pub struct Authorities {
     pub since: i64,
 }
 
+impl Authorities {
+    fn stand(&self) -> Stand {
+        let both = [&self.clients, &self.peers];
+        if both.iter().any(|is| is.next.is_some()) {
+            Stand::Introducing
+        } else if both.iter().any(|is| !is.previous.is_empty()) {
+            Stand::Switching
+        } else {
+            Stand::Steady
+        }
+    }
+}
+
+/// Where a change of CAs stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// None is under way.
+    Steady,
+    /// The new ones are trusted and do not sign yet.
+    Introducing,
+    /// They sign, and the old ones are trusted still.
+    Switching,
+}
+
+impl Stand {
+    /// CamelCase, as the status wants it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Steady => "Steady",
+            Self::Introducing => "Introducing",
+            Self::Switching => "Switching",
+        }
+    }
+}
+
 /// What is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leaf {
@@ -103,6 +141,16 @@ pub struct Issued {
     pub trust: String,
 }
 
+impl Issued {
+    /// How a client that has this connects.
+    #[must_use]
+    pub fn client(&self) -> ClientTlsConfig {
+        ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(&self.trust))
+            .identity(Identity::from_pem(&self.pair.cert, &self.pair.key))
+    }
+}
+
 /// Everything that is kept in Secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -115,17 +163,9 @@ pub struct Kept {
 impl Kept {
     /// Where a change of CAs stands.
     #[must_use]
-    pub fn stands(&self) -> &'static str {
-        let both = self.authorities.as_ref();
-        let both = both.map(|is| [&is.clients, &is.peers]);
-        let any = |ask: fn(&Authority) -> bool| both.is_some_and(|both| both.into_iter().any(ask));
-        if any(|is| is.next.is_some()) {
-            "Introducing"
-        } else if any(|is| !is.previous.is_empty()) {
-            "Switching"
-        } else {
-            "Steady"
-        }
+    pub fn stand(&self) -> Stand {
+        let authorities = self.authorities.as_ref();
+        authorities.map_or(Stand::Steady, Authorities::stand)
     }
 
     /// When the first of the certificates ends, in seconds since 1970.

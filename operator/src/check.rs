@@ -13,8 +13,9 @@ use kvorum_proto::etcdserverpb::kv_client::KvClient;
 use kvorum_proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
+use crate::certificates::{Issued, Pair};
 use crate::cli::CheckArgs;
 use crate::explain::print;
 use crate::limits::{CHECK_DEADLINE, CHECK_REQUEST, CHECK_RETRY};
@@ -101,16 +102,19 @@ async fn ready(url: &str) -> Result<()> {
 fn tls(directory: &Path) -> Result<ClientTlsConfig> {
     let text = |name: &str| {
         let path = directory.join(name);
-        std::fs::read(&path).with_context(|| {
+        std::fs::read_to_string(&path).with_context(|| {
             format!(
                 "{} cannot be read: mount a client's Secret there",
                 path.display()
             )
         })
     };
-    let identity = Identity::from_pem(text("tls.crt")?, text("tls.key")?);
-    let ca = Certificate::from_pem(text("ca.crt")?);
-    Ok(ClientTlsConfig::new().ca_certificate(ca).identity(identity))
+    let pair = Pair {
+        cert: text("tls.crt")?,
+        key: text("tls.key")?,
+    };
+    let trust = text("ca.crt")?;
+    Ok(Issued { pair, trust }.client())
 }
 
 /// Writes a key of its own, reads it through quorum, and takes it away again.

@@ -15,10 +15,14 @@ pub fn of(value: &serde_json::Value) -> u64 {
 /// One that may be written down: the same in every version of the operator.
 #[must_use]
 pub fn lasting(value: &serde_json::Value) -> String {
-    let digest = Sha256::digest(value.to_string().as_bytes());
+    let mut digest = sha256(value.to_string().as_bytes());
+    digest.truncate(16);
     digest
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+}
+
+/// SHA-256 in hexadecimal digits.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

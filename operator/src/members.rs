@@ -15,7 +15,7 @@ use kvorum_proto::admin::admin_client::AdminClient;
 use kvorum_proto::admin::{
     ConfirmRequest, InitialMember, InitializeRequest, InspectRequest, PortSecurity,
 };
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
 use crate::certificates::Issued;
 use crate::limits::{CONFIRM_DEADLINE, INITIALIZE_DEADLINE, MEMBER_DEADLINE};
@@ -96,13 +96,7 @@ impl Door {
             let channel = connect(&format!("http://{host}:{PEER_PORT}"), None, deadline).await;
             return channel.map(AdminClient::new).map_err(unreachable);
         };
-        let tls = ClientTlsConfig::new()
-            .ca_certificate(Certificate::from_pem(&security.issued.trust))
-            .identity(Identity::from_pem(
-                &security.issued.pair.cert,
-                &security.issued.pair.key,
-            ))
-            .domain_name(&self.host);
+        let tls = security.issued.client().domain_name(&self.host);
         let url = format!("https://{host}:{PEER_PORT}");
         let channel = match connect(&url, Some(tls), deadline).await {
             Err(_) if security.plain_too => {

@@ -116,7 +116,7 @@ async fn look(guarded: &Guarded, context: &Context) -> anyhow::Result<(Looked, D
         Ok(valid)
     });
     match checked {
-        Ok(valid) => look_at(cluster, &valid, context).await,
+        Ok(valid) => look_at(cluster, valid, context).await,
         Err(invalid) => {
             say_invalid(cluster, &invalid, context).await?;
             Ok((Looked::Error, limits::INVALID_PAUSE))
@@ -126,7 +126,7 @@ async fn look(guarded: &Guarded, context: &Context) -> anyhow::Result<(Looked, D
 
 async fn look_at(
     cluster: &KvCluster,
-    valid: &ValidCluster,
+    valid: ValidCluster,
     context: &Context,
 ) -> anyhow::Result<(Looked, Duration)> {
     let Context {
@@ -138,14 +138,14 @@ async fn look_at(
     } = context;
     let fresh = fresh_cluster_id();
     let keeper = &context.keeper;
-    let sight = observe::observe(client, caches, cluster, valid, keeper, fresh).await?;
+    let sight = observe::observe(client, caches, cluster, &valid, keeper, fresh).await?;
     if sight.replaced {
         // Deleted, or created again: another look is on its way.
         return Ok((Looked::Success, limits::SOON_SLOWEST));
     }
     let now = unix_seconds();
     let transport = sight.transport.decide(valid.tls.is_some());
-    let valid = &valid.clone().talking(transport);
+    let valid = &valid.talking(transport);
     let plan = kvorum_plan::plan(&sight.observed, &valid.spec, UnixSeconds(now));
     let act = Act {
         client,

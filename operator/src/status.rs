@@ -61,7 +61,7 @@ fn tls(look: &Look<'_>) -> Option<TlsStatus> {
     Some(TlsStatus {
         transport: look.cluster.transport.to_string(),
         not_after: kept.not_after(),
-        authorities: kept.stands().to_owned(),
+        authorities: kept.stand().as_str().to_owned(),
         client_secret: look.cluster.names.leaf_secret(Leaf::Client),
     })
 }

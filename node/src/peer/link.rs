@@ -239,7 +239,7 @@ async fn hello(
     purpose: Purpose,
     url: &str,
 ) -> io::Result<Result<Link, Welcome>> {
-    let mut link = connect(url, &context.port).await?;
+    let mut link = connect(url, &context.peer_port).await?;
     let hello = Hello {
         version: VERSION,
         cluster_id: context.identity.cluster_id,

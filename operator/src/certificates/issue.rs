@@ -1,17 +1,15 @@
 //! Making certificates, and reading what is in them.
 
-use std::fmt::Write as _;
-
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
 };
-use sha2::{Digest, Sha256};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::X509Certificate;
 use x509_parser::time::ASN1Time;
 
 use super::{Authority, Leaf, Pair};
+use crate::fingerprint::sha256;
 use crate::limits::{CA_SECONDS, CLOCK_SKEW_SECONDS, LEAF_RENEW_SECONDS, LEAF_SECONDS};
 use crate::names::Names;
 
@@ -118,15 +116,8 @@ pub(super) fn ends(pem: &str) -> Option<i64> {
 
 /// SHA-256 of each certificate, as members say it.
 pub(super) fn digests(pem: &str) -> Vec<String> {
-    let digest = |pem: Pem| {
-        let mut text = String::with_capacity(64);
-        for byte in Sha256::digest(&pem.contents) {
-            let _ = write!(text, "{byte:02x}");
-        }
-        text
-    };
     let all = Pem::iter_from_buffer(pem.as_bytes()).flatten();
-    all.map(digest).collect()
+    all.map(|pem| sha256(&pem.contents)).collect()
 }
 
 /// Whether a CA can sign: it is a certificate, and the key is its own.

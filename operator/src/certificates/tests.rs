@@ -87,7 +87,7 @@ fn a_change_of_cas_waits_for_every_member_and_for_clients() {
         ..WISH
     };
     let begun = step(&old, wish, &old, NOW);
-    assert_eq!(begun.stands(), "Introducing");
+    assert_eq!(begun.stand(), Stand::Introducing);
     assert_eq!(
         signers(&begun),
         signers(&old),
@@ -107,7 +107,7 @@ fn a_change_of_cas_waits_for_every_member_and_for_clients() {
     assert_eq!(waiting, begun, "one does not answer");
 
     let switched = step(&begun, wish, &begun, overlap);
-    assert_eq!(switched.stands(), "Switching");
+    assert_eq!(switched.stand(), Stand::Switching);
     assert!(
         signers(&switched)
             .iter()
@@ -123,7 +123,7 @@ fn a_change_of_cas_waits_for_every_member_and_for_clients() {
     let later = overlap + WISH.overlap;
     assert_eq!(step(&switched, wish, &begun, later), switched, "members");
     let dropped = step(&switched, wish, &switched, later);
-    assert_eq!(dropped.stands(), "Steady");
+    assert_eq!(dropped.stand(), Stand::Steady);
     assert_eq!(both(&dropped).len(), 1);
     for leaf in Leaf::ALL {
         assert_eq!(dropped.leaves[&leaf].pair, switched.leaves[&leaf].pair);
@@ -135,8 +135,8 @@ fn a_change_of_cas_waits_for_every_member_and_for_clients() {
 fn cas_are_changed_before_they_end() {
     let old = founded();
     let due = NOW + CA_SECONDS - CA_RENEW_SECONDS;
-    assert_eq!(step(&old, WISH, &old, due).stands(), "Steady");
-    assert_eq!(step(&old, WISH, &old, due + 1).stands(), "Introducing");
+    assert_eq!(step(&old, WISH, &old, due).stand(), Stand::Steady);
+    assert_eq!(step(&old, WISH, &old, due + 1).stand(), Stand::Introducing);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn lost_cas_are_mended_without_an_outage() {
         leaves: old.leaves.clone(),
     };
     let begun = step(&lost, WISH, &old, NOW);
-    assert_eq!(begun.stands(), "Introducing");
+    assert_eq!(begun.stand(), Stand::Introducing);
     for leaf in Leaf::ALL {
         assert_eq!(begun.leaves[&leaf].pair, old.leaves[&leaf].pair, "{leaf:?}");
         let trusted = issue::digests(&begun.leaves[&leaf].trust);
@@ -157,7 +157,7 @@ fn lost_cas_are_mended_without_an_outage() {
     let overlap = NOW + WISH.overlap;
     let switched = step(&begun, WISH, &begun, overlap);
     let dropped = step(&switched, WISH, &switched, overlap + WISH.overlap);
-    assert_eq!(dropped.stands(), "Steady");
+    assert_eq!(dropped.stand(), Stand::Steady);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn cas_that_were_lost_with_some_of_what_they_signed_are_mended_too() {
     assert!(signers(&switched).iter().all(Option::is_some), "both sign");
     let dropped = step(&switched, WISH, &switched, overlap + WISH.overlap);
     assert!(signers(&dropped).iter().all(Option::is_some), "both sign");
-    assert_eq!(dropped.stands(), "Steady");
+    assert_eq!(dropped.stand(), Stand::Steady);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use kvorum_proto::admin::PortSecurity;
 
-use super::{Kept, Leaf, Wish, issue};
+use super::{Kept, Leaf, Stand, Wish, issue};
 use crate::limits::CA_RENEW_SECONDS;
 
 /// The next step of a change of CAs.
@@ -68,31 +68,19 @@ pub(super) fn next(kept: &Kept, wish: Wish, progress: Progress, now: i64) -> Tur
     let Some(authorities) = &kept.authorities else {
         return Turn::Stay;
     };
-    let both = [&authorities.clients, &authorities.peers];
     let waited = now - authorities.since >= wish.overlap;
-    if both.iter().any(|is| is.next.is_some()) {
-        return if waited && progress.trusted {
-            Turn::Switch
-        } else {
-            Turn::Stay
-        };
-    }
-    if both.iter().any(|is| !is.previous.is_empty()) {
-        return if waited && progress.shown {
-            Turn::Drop
-        } else {
-            Turn::Stay
-        };
-    }
-    let ends = |pair: &super::Pair| issue::ends(&pair.cert).unwrap_or(0);
-    let old = |is: &&super::Authority| {
-        is.signer
-            .as_ref()
-            .is_some_and(|signer| ends(signer) - now < CA_RENEW_SECONDS)
-    };
-    if wish.generation > authorities.generation || both.iter().any(old) {
-        Turn::Begin
-    } else {
-        Turn::Stay
+    let both = [&authorities.clients, &authorities.peers];
+    let signers = both.into_iter().filter_map(|is| is.signer.as_ref());
+    let mut ends = signers.map(|signer| issue::ends(&signer.cert).unwrap_or(0));
+    match authorities.stand() {
+        Stand::Introducing if waited && progress.trusted => Turn::Switch,
+        Stand::Switching if waited && progress.shown => Turn::Drop,
+        Stand::Steady
+            if wish.generation > authorities.generation
+                || ends.any(|end| end - now < CA_RENEW_SECONDS) =>
+        {
+            Turn::Begin
+        }
+        Stand::Introducing | Stand::Switching | Stand::Steady => Turn::Stay,
     }
 }

@@ -121,6 +121,14 @@ impl Certificates {
             tokio::time::sleep(POLL).await;
         }
     }
+
+    /// Until every member knows every other by https, or by http.
+    async fn wait_schemes(&self, joined: &Joined, https: bool) {
+        for place in 0..joined.cluster.members.len() {
+            self.wait(joined, place, |is| schemes(is) == [https; 3])
+                .await;
+        }
+    }
 }
 
 fn schemes(seen: &InspectResponse) -> Vec<bool> {
@@ -136,19 +144,13 @@ async fn tls_comes_and_goes_on_a_cluster_that_lives() {
     load.more(50, READY_TIMEOUT).await;
     certificates.roll(&mut joined, "permissive").await;
     certificates.roll(&mut joined, "required").await;
-    for place in 0..3 {
-        let all = |is: &InspectResponse| schemes(is) == [true; 3];
-        certificates.wait(&joined, place, all).await;
-    }
+    certificates.wait_schemes(&joined, true).await;
     only_the_operator_administers(&joined, &certificates).await;
     load.more(50, READY_TIMEOUT).await;
 
     certificates.roll(&mut joined, "permissive").await;
     certificates.roll(&mut joined, "off").await;
-    for place in 0..3 {
-        let none = |is: &InspectResponse| schemes(is) == [false; 3];
-        certificates.wait(&joined, place, none).await;
-    }
+    certificates.wait_schemes(&joined, false).await;
     load.more(50, READY_TIMEOUT).await;
     let outcome = load.stop().await;
     println!("longest time without a write: {:?}", outcome.longest_gap);

@@ -8,9 +8,6 @@
     reason = "a test fails by panicking"
 )]
 
-use std::net::SocketAddr;
-
-use anyhow::Context;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kvorum_api::TlsStatus;
@@ -32,10 +29,7 @@ async fn text(cluster: &Cluster<'_>, secret: &str, key: &str) -> String {
 /// What a client does that has the Secret, and with `shows` its certificate.
 async fn secure(cluster: &Cluster<'_>, shows: bool) -> anyhow::Result<Client> {
     let secret = format!("{}-client-tls", cluster.name);
-    let pod = cluster.pods().await?.remove(0);
-    let address = pod.status.and_then(|is| is.pod_ip).context("no address")?;
-    let testbed = cluster.space.world.testbed.clone().context("no testbed")?;
-    let endpoint = testbed.forward(SocketAddr::new(address.parse()?, 2379))?;
+    let endpoint = cluster.served().endpoints().await?.remove(0);
     let ca = text(cluster, &secret, "ca.crt").await;
     let host = format!("{}.{}.svc", cluster.name, cluster.space.name);
     let mut tls = ClientTlsConfig::new()
@@ -48,7 +42,7 @@ async fn secure(cluster: &Cluster<'_>, shows: bool) -> anyhow::Result<Client> {
         );
         tls = tls.identity(Identity::from_pem(cert, key));
     }
-    Ok(Client::secure(&endpoint.to_string(), tls).await?)
+    Ok(Client::secure(&endpoint, tls).await?)
 }
 
 async fn pods(cluster: &Cluster<'_>) -> Vec<String> {

@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 
 use super::Conditions;
-use crate::certificates::Leaf;
+use crate::certificates::{Leaf, Stand};
 use crate::status::Look;
 
 /// Adds the condition.
@@ -27,16 +27,16 @@ pub(super) fn add(conditions: &mut Conditions<'_>, look: &Look<'_>) {
         );
         return conditions.add("CertificatesValid", Some(false), "Expired", &message);
     }
-    let (reason, what) = match kept.stands() {
-        "Introducing" => (
+    let (reason, what) = match kept.stand() {
+        Stand::Introducing => (
             "IntroducingAuthorities",
             "; new CAs are trusted, and will sign once every member and client has taken them up",
         ),
-        "Switching" => (
+        Stand::Switching => (
             "SwitchingAuthorities",
             "; the old CAs are dropped once every member shows its new certificate",
         ),
-        _ => ("Valid", ""),
+        Stand::Steady => ("Valid", ""),
     };
     let message = format!(
         "Every certificate lasts until {until} at least, and is renewed before; clients find theirs in Secret {client}{what}"
