@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use kube::api::{DeleteParams, Preconditions};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 use kvorum_plan::observed::{Reservation, Stage};
 use kvorum_plan::{MemberId, Plan, Step};
 
 use crate::build::OverlayRefused;
-use crate::caches::{Caches, Ours};
+use crate::caches::{Caches, Kept, Ours};
 use crate::certificates::{IssueError, Keeper};
 use crate::failpoint::Failpoint;
 use crate::members::MemberError;
@@ -302,7 +302,7 @@ impl Act<'_> {
     }
 
     /// An object of this cluster as it was seen last.
-    fn seen<K: Ours>(&self, cache: &Store<K>, name: &str) -> Option<Arc<K>> {
+    fn seen<K: Ours>(&self, cache: &Kept<K>, name: &str) -> Option<Arc<K>> {
         cache.get(&ObjectRef::new(name).within(&self.cluster.names.namespace))
     }
 

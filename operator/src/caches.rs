@@ -1,17 +1,21 @@
 //! What the operator keeps in memory: every object it may need, kept fresh by watches.
 
+mod kept;
+mod lean;
 mod merged;
 mod pace;
+
+pub use kept::{Kept, belongs};
+use kept::{Touched, kept, watched};
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, Shared};
-use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, PodSpec, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::core::DeserializeGuard;
@@ -56,21 +60,21 @@ impl<K> Ours for K where
 #[derive(Clone)]
 pub struct Caches {
     /// Of every cluster's members.
-    pub statefulsets: Store<StatefulSet>,
+    pub statefulsets: Kept<StatefulSet>,
     /// Of every cluster's members.
-    pub pods: Store<Pod>,
+    pub pods: Kept<Pod>,
     /// Of every cluster's members.
-    pub claims: Store<PersistentVolumeClaim>,
+    pub claims: Kept<PersistentVolumeClaim>,
     /// Two of every cluster.
-    pub services: Store<Service>,
+    pub services: Kept<Service>,
     /// One of every cluster.
-    pub budgets: Store<PodDisruptionBudget>,
+    pub budgets: Kept<PodDisruptionBudget>,
     /// One of every cluster.
-    pub records: Store<ConfigMap>,
+    pub records: Kept<ConfigMap>,
     /// All of them, where they may be seen.
-    pub nodes: Store<Node>,
+    pub nodes: Kept<Node>,
     /// All of them, where they may be seen.
-    pub classes: Store<StorageClass>,
+    pub classes: Kept<StorageClass>,
     /// What may be seen.
     pub scope: Scope,
 }
@@ -94,17 +98,18 @@ pub fn controller(
     let controller = Controller::for_stream(stream, all.clone());
     let selector = format!("{MANAGED_BY_LABEL}={FIELD_MANAGER},{CLUSTER_LABEL}");
     let ours = watching().labels(&selector).page_size(PAGE_SIZE);
-    let (controller, statefulsets) = ours_of(controller, (client, scope), &ours);
-    let (controller, pods) = lean_ours_of(controller, (client, scope), &ours, lean_pod);
-    let (controller, claims) = ours_of(controller, (client, scope), &ours);
-    let (controller, services) = ours_of(controller, (client, scope), &ours);
-    let (controller, budgets) = ours_of(controller, (client, scope), &ours);
-    let (controller, records) = ours_of(controller, (client, scope), &ours);
+    let place = (client, scope);
+    let (controller, statefulsets) = ours_of(controller, place, &ours, lean::statefulset);
+    let (controller, pods) = ours_of(controller, place, &ours, lean::pod);
+    let (controller, claims) = ours_of(controller, place, &ours, lean::claim);
+    let (controller, services) = ours_of(controller, place, &ours, lean::service);
+    let (controller, budgets) = ours_of(controller, place, &ours, lean::budget);
+    let (controller, records) = ours_of(controller, place, &ours, |_| {});
 
     let (controller, nodes, classes) = if scope.sees_nodes() {
         surroundings(controller, client, &all)
     } else {
-        (controller, empty(), empty())
+        (controller, Kept::nothing(), Kept::nothing())
     };
     let caches = Caches {
         statefulsets,
@@ -125,7 +130,7 @@ fn surroundings(
     controller: Controller<Guarded>,
     client: &Client,
     clusters: &Store<Guarded>,
-) -> (Controller<Guarded>, Store<Node>, Store<StorageClass>) {
+) -> (Controller<Guarded>, Kept<Node>, Kept<StorageClass>) {
     let (nodes, stream) = kept(
         vec![Api::<Node>::all(client.clone())],
         &[None],
@@ -141,17 +146,6 @@ fn surroundings(
     let everyone = clusters.clone();
     let controller = controller.watches_stream(stream, move |_| references(&everyone));
     (controller, nodes, classes)
-}
-
-/// A store of nothing, filled.
-fn empty<K>() -> Store<K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let (store, mut writer) = reflector::store();
-    writer.apply_watcher_event(&watcher::Event::Init);
-    writer.apply_watcher_event(&watcher::Event::InitDone);
-    store
 }
 
 /// Resolves once every cache has been filled; to false if a watch has ended before.
@@ -176,14 +170,14 @@ async fn all_filled(caches: &Caches) -> bool {
         scope: _,
     } = caches;
     futures::try_join!(
-        statefulsets.wait_until_ready(),
-        pods.wait_until_ready(),
-        claims.wait_until_ready(),
-        services.wait_until_ready(),
-        budgets.wait_until_ready(),
-        records.wait_until_ready(),
-        nodes.wait_until_ready(),
-        classes.wait_until_ready(),
+        statefulsets.filled(),
+        pods.filled(),
+        claims.filled(),
+        services.filled(),
+        budgets.filled(),
+        records.filled(),
+        nodes.filled(),
+        classes.filled(),
     )
     .is_ok()
 }
@@ -237,85 +231,23 @@ fn cluster_facts(cluster: &Guarded) -> Option<u64> {
     Some(crate::fingerprint::of(&facts))
 }
 
-/// What of a pod is ever read: where it runs and how it is. The rest is most of it, and repeats its StatefulSet.
-fn lean_pod(pod: &mut Pod) {
-    pod.metadata.annotations = None;
-    let node_name = pod.spec.take().and_then(|spec| spec.node_name);
-    pod.spec = Some(PodSpec {
-        node_name,
-        ..PodSpec::default()
-    });
-}
-
-/// Keeps the objects of one kind that are ours; a change triggers a look at the cluster it belongs to.
+/// Keeps the objects of one kind that are ours, each made lean before; a change triggers a look at the cluster
+/// it belongs to.
 fn ours_of<K>(
-    controller: Controller<Guarded>,
-    place: (&Client, &Scope),
-    config: &watcher::Config,
-) -> (Controller<Guarded>, Store<K>)
-where
-    K: Ours,
-{
-    lean_ours_of(controller, place, config, |_| {})
-}
-
-/// The same, each made lean before it is kept.
-fn lean_ours_of<K>(
     controller: Controller<Guarded>,
     (client, scope): (&Client, &Scope),
     config: &watcher::Config,
     lean: fn(&mut K),
-) -> (Controller<Guarded>, Store<K>)
+) -> (Controller<Guarded>, Kept<K>)
 where
     K: Ours,
 {
-    let (store, stream) = kept(scope.places::<K>(client), &scope.names(), config, lean);
+    let (kept, stream) = kept(scope.places::<K>(client), &scope.names(), config, lean);
     let controller = controller.watches_stream(stream, |object: K| {
         let cluster = object.labels().get(CLUSTER_LABEL).cloned()?;
         Some(ObjectRef::<Guarded>::new(&cluster).within(&object.namespace()?))
     });
-    (controller, store)
-}
-
-type Touched<K> = BoxStream<'static, Result<K, watcher::Error>>;
-
-/// One watch of all places, tried again where it fails.
-fn watched<K>(
-    places: Vec<Api<K>>,
-    namespaces: &[Option<String>],
-    config: &watcher::Config,
-    store: Store<K>,
-) -> BoxStream<'static, merged::Told<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let watches = places
-        .into_iter()
-        .map(|place| watcher(place, config.clone()).backoff(pace::pace()).boxed());
-    merged::merged(namespaces, watches.collect(), store)
-}
-
-fn kept<K>(
-    places: Vec<Api<K>>,
-    namespaces: &[Option<String>],
-    config: &watcher::Config,
-    lean: fn(&mut K),
-) -> (Store<K>, Touched<K>)
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-{
-    let (store, writer) = reflector::store();
-    let stream = watched(places, namespaces, config, store.clone())
-        // Half of the metadata, and of no use to us.
-        .modify(move |object| {
-            object.managed_fields_mut().clear();
-            lean(object);
-        })
-        .reflect(writer)
-        .touched_objects()
-        .filter_map(told)
-        .boxed();
-    (store, stream)
+    (controller, kept)
 }
 
 /// Says that a watch failed, and keeps it from the controller: for each failure of one watch, that lets all
@@ -355,36 +287,17 @@ mod tests {
     use futures::stream::FuturesUnordered;
 
     #[test]
-    fn a_lean_pod_says_where_it_runs_and_how_it_is() {
-        let whole = serde_json::json!({
-            "metadata": { "name": "a", "labels": { "b": "c" }, "annotations": { "d": "e" } },
-            "spec": { "nodeName": "n", "containers": [{ "name": "x" }] },
-            "status": { "phase": "Running", "podIP": "127.0.0.1" },
-        });
-        let mut pod: Pod = serde_json::from_value(whole).unwrap();
-        lean_pod(&mut pod);
-        let lean = serde_json::json!({
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": { "name": "a", "labels": { "b": "c" } },
-            "spec": { "nodeName": "n", "containers": [] },
-            "status": { "phase": "Running", "podIP": "127.0.0.1" },
-        });
-        assert_eq!(serde_json::to_value(pod).unwrap(), lean);
-    }
-
-    #[test]
     fn all_who_wait_for_the_caches_are_told() {
         let (nodes, mut late) = reflector::store();
         let caches = Caches {
-            statefulsets: empty(),
-            pods: empty(),
-            claims: empty(),
-            services: empty(),
-            budgets: empty(),
-            records: empty(),
-            nodes,
-            classes: empty(),
+            statefulsets: Kept::nothing(),
+            pods: Kept::nothing(),
+            claims: Kept::nothing(),
+            services: Kept::nothing(),
+            budgets: Kept::nothing(),
+            records: Kept::nothing(),
+            nodes: Kept::of_store(nodes),
+            classes: Kept::nothing(),
             scope: Scope::default(),
         };
         let filled = filled(caches);

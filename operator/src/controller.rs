@@ -48,6 +48,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()> + Send + Syn
     let (controller, caches) = caches::controller(&client, &scope, class.as_deref(), &metrics);
     let context = Arc::new(Context {
         keeper: crate::certificates::Keeper::default(),
+        connections: crate::members::Connections::default(),
         events: Events::new(client.clone(), &instance),
         client,
         caches: caches.clone(),

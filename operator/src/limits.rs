@@ -5,6 +5,13 @@ use std::time::Duration;
 /// How long one member may take to answer.
 pub const MEMBER_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How many connections to members are kept from one look to the next.
+pub const CONNECTIONS_MAX: usize = 128;
+/// A kept connection that was not used for this long gives room to another.
+pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(60);
+/// A connection that is this old is opened anew.
+pub const CONNECTION_AGE_MAX: Duration = Duration::from_secs(600);
+
 /// How long `Initialize` may take: one member writes to its disk.
 pub const INITIALIZE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -50,8 +57,8 @@ pub const LEASE_DURATION: Duration = Duration::from_secs(15);
 pub const LEASE_RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two tries.
 pub const LEASE_RETRY: Duration = Duration::from_secs(2);
-/// Objects of one page when a watch starts.
-pub const PAGE_SIZE: u32 = 500;
+/// Objects of one page when a watch starts: while it is read, a page takes many times what is kept of it.
+pub const PAGE_SIZE: u32 = 100;
 
 /// A watch is asked for anew after so many seconds: kube's 290 let a machine of the control plane that went
 /// without a word leave us blind for minutes.

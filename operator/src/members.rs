@@ -1,12 +1,15 @@
 //! The members' own word: the admin API of kvorum-node, one call at a time, each with a deadline.
 
 mod change;
+mod connections;
 mod report;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+pub use connections::Connections;
 
 use kvorum_plan::observed::{Report, Reservation};
 use kvorum_plan::placement::Assigned;
@@ -83,6 +86,14 @@ impl Door {
         &self,
         deadline: Duration,
     ) -> Result<AdminClient<Channel>, MemberError> {
+        self.open_somehow(deadline).await.map(|(client, _)| client)
+    }
+
+    /// Connects, and says whether as wished, not in the clear where TLS was tried first.
+    async fn open_somehow(
+        &self,
+        deadline: Duration,
+    ) -> Result<(AdminClient<Channel>, bool), MemberError> {
         let unreachable = |reason: String| MemberError::Unreachable {
             id: self.id,
             address: self.address,
@@ -94,17 +105,20 @@ impl Door {
         };
         let Some(security) = &self.security else {
             let channel = connect(&format!("http://{host}:{PEER_PORT}"), None, deadline).await;
-            return channel.map(AdminClient::new).map_err(unreachable);
+            let client = channel.map(AdminClient::new).map_err(unreachable);
+            return client.map(|client| (client, true));
         };
         let tls = security.issued.client().domain_name(&self.host);
         let url = format!("https://{host}:{PEER_PORT}");
-        let channel = match connect(&url, Some(tls), deadline).await {
+        let (channel, as_wished) = match connect(&url, Some(tls), deadline).await {
             Err(_) if security.plain_too => {
-                connect(&format!("http://{host}:{PEER_PORT}"), None, deadline).await
+                let plain = format!("http://{host}:{PEER_PORT}");
+                (connect(&plain, None, deadline).await, false)
             }
-            other => other,
+            other => (other, true),
         };
-        channel.map(AdminClient::new).map_err(unreachable)
+        let client = channel.map(AdminClient::new).map_err(unreachable);
+        client.map(|client| (client, as_wished))
     }
 
     /// What a call was answered, as an error.
@@ -119,16 +133,34 @@ impl Door {
     /// Asks a member what it is and sees, and where there is a leader also for a read through quorum.
     ///
     /// None where nobody answers in time, or where somebody else does: addresses of pods are used again.
-    pub async fn inspect(&self, expected: ClusterId) -> Option<Answer> {
-        tokio::time::timeout(MEMBER_DEADLINE, self.inspect_slowly(expected))
-            .await
-            .ok()
-            .flatten()
+    pub async fn inspect(&self, kept: &Connections, expected: ClusterId) -> Option<Answer> {
+        let asked = tokio::time::timeout(MEMBER_DEADLINE, self.inspect_slowly(kept, expected));
+        let answer = asked.await.ok().flatten();
+        if answer.is_none() {
+            kept.forget(self);
+        }
+        answer
     }
 
-    async fn inspect_slowly(&self, expected: ClusterId) -> Option<Answer> {
-        let mut client = self.open(MEMBER_DEADLINE).await.ok()?;
-        let mut answer = client.inspect(InspectRequest {}).await.ok()?.into_inner();
+    async fn inspect_slowly(&self, kept: &Connections, expected: ClusterId) -> Option<Answer> {
+        let mut known = kept.find(self, Instant::now());
+        let through_known = match &mut known {
+            Some(client) => client.inspect(InspectRequest {}).await.ok(),
+            None => None,
+        };
+        let (mut client, answer) = match (known, through_known) {
+            (Some(client), Some(answer)) => (client, answer),
+            // None yet, or one to a process that has ended.
+            _ => {
+                let (mut client, as_wished) = self.open_somehow(MEMBER_DEADLINE).await.ok()?;
+                let answer = client.inspect(InspectRequest {}).await.ok()?;
+                if as_wished {
+                    kept.keep(self, client.clone(), Instant::now());
+                }
+                (client, answer)
+            }
+        };
+        let mut answer = answer.into_inner();
         if answer.cluster_id != expected.value() || answer.member_id != self.id.0 {
             return None;
         }

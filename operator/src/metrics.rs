@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,71 +14,20 @@ use prometheus_client::registry::{Registry, Unit};
 
 use kvorum_plan::operation::Gate;
 
-/// The controller's name in labels.
-const CONTROLLER: &str = "kvcluster";
+mod facts;
+mod labels;
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ResultLabels {
-    controller: &'static str,
-    result: &'static str,
-}
+pub use facts::{ClusterNumbers, Looked, Part};
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ControllerLabels {
-    controller: &'static str,
-}
+use labels::{
+    CONTROLLER, ClusterLabels, ControllerLabels, GateLabels, LeaseLabels, OperationLabels,
+    PartLabels, ReasonLabels, ResultLabels,
+};
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ClusterLabels {
-    namespace: String,
-    name: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct GateLabels {
-    gate: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OperationLabels {
-    r#type: String,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct LeaseLabels {
-    name: String,
-}
-
-/// How one look at one cluster ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Looked {
-    /// Well, and all is well.
-    Success,
-    /// Well, and another look follows soon.
-    RequeueAfter,
-    /// With an error.
-    Error,
-}
-
-/// The numbers of one cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterNumbers {
-    /// Voters.
-    pub voters: usize,
-    /// How many more may be lost.
-    pub can_lose: usize,
-    /// Any one zone may be lost.
-    pub zone_can_lose: bool,
-    /// Ready.
-    pub ready: bool,
-    /// When the first certificate ends, in seconds since 1970; none without TLS.
-    pub certificate_expiry: Option<i64>,
-}
+/// Bounds of how long a look takes, in seconds; one of them is the goal.
+const LOOK_BOUNDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
+];
 
 /// All metrics.
 pub struct Metrics {
@@ -87,6 +36,7 @@ pub struct Metrics {
     errors: Family<ControllerLabels, Counter>,
     error_reasons: Family<ReasonLabels, Counter>,
     seconds: Family<ControllerLabels, Histogram>,
+    parts: Family<PartLabels, Histogram>,
     active: Family<ControllerLabels, Gauge>,
     leader: Family<LeaseLabels, Gauge>,
     initializes: Counter,
@@ -108,9 +58,8 @@ impl Default for Metrics {
             reconciles: Family::default(),
             errors: Family::default(),
             error_reasons: Family::default(),
-            seconds: Family::new_with_constructor(|| {
-                Histogram::new(exponential_buckets(0.005, 2.0, 14))
-            }),
+            seconds: Family::new_with_constructor(|| Histogram::new(LOOK_BOUNDS)),
+            parts: Family::new_with_constructor(|| Histogram::new(LOOK_BOUNDS)),
             active: Family::default(),
             leader: Family::default(),
             initializes: Counter::default(),
@@ -174,6 +123,12 @@ impl Metrics {
             "operator_gate_deferred",
             "Looks that found an operation waiting at a gate, by gate",
             self.deferred.clone(),
+        );
+        kvorum.register_with_unit(
+            "operator_look_part",
+            "How long the parts of a look took",
+            Unit::Seconds,
+            self.parts.clone(),
         );
         kvorum.register_with_unit(
             "operator_operation",
@@ -242,6 +197,14 @@ impl Metrics {
         self.seconds
             .get_or_create(&ControllerLabels { controller })
             .observe(seconds);
+    }
+
+    /// A part of a look has ended.
+    pub fn took(&self, part: Part, time: Duration) {
+        let part = part.as_str();
+        self.parts
+            .get_or_create(&PartLabels { part })
+            .observe(time.as_secs_f64());
     }
 
     /// Something failed.
@@ -375,6 +338,7 @@ mod tests {
         drop(metrics.look());
         metrics.looked(Looked::Success, 0.25);
         metrics.looked(Looked::Error, 0.5);
+        metrics.took(Part::Members, Duration::from_millis(3));
         metrics.failed("ApplyRefused");
         metrics.initialized();
         metrics.deferred(Gate::CaughtUp);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::future::{join_all, try_join3};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -20,9 +21,9 @@ use kvorum_plan::observed::{
 use kvorum_plan::{ClusterId, MemberId, Zone};
 
 use crate::build;
-use crate::caches::Caches;
+use crate::caches::{Caches, belongs};
 use crate::certificates::{Found, Keeper};
-use crate::members::{Door, Security};
+use crate::members::{Connections, Door, Security};
 use crate::names::{CLUSTER_LABEL, MEMBER_LABEL};
 use crate::validate::ValidCluster;
 use crate::{scope, world};
@@ -51,6 +52,21 @@ pub struct Sight {
     pub claim_uids: HashMap<MemberId, String>,
     /// The KvCluster's UID is another than the one we were called for.
     pub replaced: bool,
+    /// How long the members took to answer.
+    pub asking: Duration,
+}
+
+/// What looks are made with.
+#[derive(Clone, Copy)]
+pub struct Eyes<'a> {
+    /// To the API server.
+    pub client: &'a Client,
+    /// What is known already.
+    pub caches: &'a Caches,
+    /// The certificates of all clusters.
+    pub keeper: &'a Keeper,
+    /// To members, from looks before.
+    pub connections: &'a Connections,
 }
 
 /// Looks at one cluster.
@@ -58,13 +74,12 @@ pub struct Sight {
 /// # Errors
 /// When the API server does not answer.
 pub async fn observe(
-    client: &Client,
-    caches: &Caches,
+    eyes: Eyes<'_>,
     cluster: &KvCluster,
     valid: &ValidCluster,
-    keeper: &Keeper,
     fresh_cluster_id: ClusterId,
 ) -> Result<Sight, kube::Error> {
+    let (client, caches) = (eyes.client, eyes.caches);
     let names = &valid.names;
     let cached_status = cluster.status.clone().unwrap_or_default();
     // A loss is proven by what is there, not by what was.
@@ -99,18 +114,12 @@ pub async fn observe(
         .next()
         .or(latch.cluster_id);
     let templates = transport::templates(caches, valid);
-    let certificates = transport::certificates(client, valid, keeper, &templates).await?;
+    let certificates = transport::certificates(client, valid, eyes.keeper, &templates).await?;
     let security = transport::security(valid, certificates.as_deref(), &templates);
-    let (members, doors, ports) = members(caches, valid, security.as_ref(), expected).await;
+    let (mut members, doors) = pods_and_sets(caches, valid, security.as_ref());
+    let (ports, asking) = ask(eyes.connections, &doors, expected, &mut members).await;
     let transport = TransportSeen::of(&templates, &members, ports);
-    let known: BTreeSet<MemberId> = if volumes.is_empty() {
-        valid.spec.size.first_ids().collect()
-    } else {
-        let kept = volumes
-            .iter()
-            .filter(|(_, volume)| volume.retired.is_none());
-        kept.map(|(id, _)| *id).collect()
-    };
+    let known = known(&volumes, valid);
     let foreign = foreign::find(client, caches, valid, &claims, &known).await?;
     let world = surroundings(caches, valid, &status);
     Ok(Sight {
@@ -132,8 +141,20 @@ pub async fn observe(
         certificates,
         claim_uids,
         replaced,
+        asking,
     })
     .inspect(|sight| tracing::trace!(cluster = names.cluster, ?sight, "Looked"))
+}
+
+/// The members that have, or are to have, objects.
+fn known(volumes: &BTreeMap<MemberId, Volume>, valid: &ValidCluster) -> BTreeSet<MemberId> {
+    if volumes.is_empty() {
+        return valid.spec.size.first_ids().collect();
+    }
+    let kept = volumes
+        .iter()
+        .filter(|(_, volume)| volume.retired.is_none());
+    kept.map(|(id, _)| *id).collect()
 }
 
 /// Zones and storage classes, as they are or, where they may not be seen, as they are declared.
@@ -141,8 +162,8 @@ fn surroundings(caches: &Caches, valid: &ValidCluster, status: &KvClusterStatus)
     if !caches.scope.sees_nodes() {
         return scope::declared_world(&valid.spec, &status.planned_zones);
     }
-    let nodes = caches.nodes.state();
-    let classes = caches.classes.state();
+    let nodes = caches.nodes.all();
+    let classes = caches.classes.all();
     World {
         zones: world::zones(nodes.iter().map(AsRef::as_ref), &valid.pod.placement),
         storage_class: world::storage_class(
@@ -196,7 +217,7 @@ impl Records {
                 .map(|record| record.as_ref().clone()),
             claims: caches
                 .claims
-                .state_filter(|claim| belongs(claim, valid))
+                .of(names)
                 .iter()
                 .map(|claim| claim.as_ref().clone())
                 .collect(),
@@ -224,7 +245,7 @@ impl Records {
                 .and_then(|cluster| cluster.status)
                 .unwrap_or_default(),
             // One that is not ours is found, and named, where names that are taken are looked for.
-            record: record.filter(|record| belongs(record, valid)),
+            record: record.filter(|record| belongs(record, names)),
             claims: claims.items,
             replaced,
         })
@@ -263,19 +284,14 @@ fn suspicion(member: &MemberStatus) -> Option<(MemberId, Suspicion)> {
     Some((MemberId(id), Suspicion { loss, since }))
 }
 
-/// Every member's pod and, asked side by side, its own word.
-async fn members(
+/// Every member from outside, and where it can be asked.
+fn pods_and_sets(
     caches: &Caches,
     valid: &ValidCluster,
     security: Option<&Arc<Security>>,
-    expected: Option<ClusterId>,
-) -> (
-    BTreeMap<MemberId, Member>,
-    BTreeMap<MemberId, Door>,
-    BTreeMap<MemberId, transport::Ports>,
-) {
-    let pods = caches.pods.state_filter(|pod| belongs(pod, valid));
-    let sets = caches.statefulsets.state_filter(|set| belongs(set, valid));
+) -> (BTreeMap<MemberId, Member>, BTreeMap<MemberId, Door>) {
+    let pods = caches.pods.of(&valid.names);
+    let sets = caches.statefulsets.of(&valid.names);
     let mut members: BTreeMap<MemberId, Member> = BTreeMap::new();
     for set in &sets {
         if let Some(id) = member_of(set.labels()) {
@@ -289,7 +305,6 @@ async fn members(
         }
     }
     let mut doors = BTreeMap::new();
-    let mut ports = BTreeMap::new();
     for pod in &pods {
         let Some(id) = member_of(pod.labels()) else {
             continue;
@@ -319,29 +334,35 @@ async fn members(
         );
         members.entry(id).or_default().pod = Some(seen);
     }
-    if let Some(expected) = expected {
-        let asked = doors
-            .values()
-            .map(|door| async move { (door.id, door.inspect(expected).await) });
-        for (id, answer) in join_all(asked).await {
-            let (report, secured) = answer.map(|is| (is.report, is.ports)).unzip();
-            members.entry(id).or_default().report = report;
-            ports.extend(secured.map(|secured| (id, secured)));
-        }
+    (members, doors)
+}
+
+/// Every member's own word, asked side by side: how its ports are secured, and how long all took.
+async fn ask(
+    connections: &Connections,
+    doors: &BTreeMap<MemberId, Door>,
+    expected: Option<ClusterId>,
+    members: &mut BTreeMap<MemberId, Member>,
+) -> (BTreeMap<MemberId, transport::Ports>, Duration) {
+    let (mut ports, began) = (BTreeMap::new(), Instant::now());
+    let Some(expected) = expected else {
+        return (ports, Duration::ZERO);
+    };
+    let asked = doors
+        .values()
+        .map(|door| async move { (door.id, door.inspect(connections, expected).await) });
+    for (id, answer) in join_all(asked).await {
+        let (report, secured) = answer.map(|is| (is.report, is.ports)).unzip();
+        members.entry(id).or_default().report = report;
+        ports.extend(secured.map(|secured| (id, secured)));
     }
-    (members, doors, ports)
+    (ports, began.elapsed())
 }
 
 fn address(pod: &KubePod) -> Option<IpAddr> {
     let status = pod.status.as_ref()?;
     let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
     status.pod_ip.as_ref().filter(|_| !over)?.parse().ok()
-}
-
-/// Whether an object is labelled as one of this cluster's.
-fn belongs<K: kube::Resource>(object: &K, valid: &ValidCluster) -> bool {
-    object.meta().namespace.as_deref() == Some(&valid.names.namespace)
-        && object.labels().get(CLUSTER_LABEL) == Some(&valid.names.cluster)
 }
 
 fn member_of(labels: &BTreeMap<String, String>) -> Option<MemberId> {

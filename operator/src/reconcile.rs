@@ -16,7 +16,9 @@ use crate::caches::{Caches, Guarded};
 use crate::certificates::Keeper;
 use crate::events::{Events, Note};
 use crate::failpoint::Failpoint;
-use crate::metrics::{Looked, Metrics};
+use crate::members::Connections;
+use crate::metrics::{Looked, Metrics, Part};
+use crate::observe::Eyes;
 use crate::status::{Conditions, Look, cut};
 use crate::validate::{Invalid, ValidCluster, validate};
 use crate::{limits, observe, publish, status};
@@ -37,6 +39,8 @@ pub struct Context {
     pub events: Events,
     /// Certificates.
     pub keeper: Keeper,
+    /// To members.
+    pub connections: Connections,
     /// Dies.
     pub failpoint: Failpoint,
     /// For clusters that name no image.
@@ -138,7 +142,15 @@ async fn look_at(
     } = context;
     let fresh = fresh_cluster_id();
     let keeper = &context.keeper;
-    let sight = observe::observe(client, caches, cluster, &valid, keeper, fresh).await?;
+    let eyes = Eyes {
+        client,
+        caches,
+        keeper,
+        connections: &context.connections,
+    };
+    let mut clock = Clock::start(&context.metrics);
+    let sight = observe::observe(eyes, cluster, &valid, fresh).await?;
+    clock.observed(sight.asking);
     if sight.replaced {
         // Deleted, or created again: another look is on its way.
         return Ok((Looked::Success, limits::SOON_SLOWEST));
@@ -158,6 +170,7 @@ async fn look_at(
         now,
     };
     let outcome = act.run(&plan).await;
+    clock.ended(Part::Act);
     log(valid, &plan, &outcome, context);
     count(&plan, &outcome, context);
     let status = status::status(&Look {
@@ -187,7 +200,33 @@ async fn look_at(
     context
         .metrics
         .cluster(&names.namespace, &names.cluster, &publish::numbers(&status));
+    clock.ended(Part::Publish);
     Ok(next(&plan, &outcome, valid, context))
+}
+
+/// Times the parts of a look.
+struct Clock<'a> {
+    metrics: &'a Metrics,
+    began: Instant,
+}
+
+impl<'a> Clock<'a> {
+    fn start(metrics: &'a Metrics) -> Self {
+        let began = Instant::now();
+        Self { metrics, began }
+    }
+
+    fn ended(&mut self, part: Part) {
+        let began = std::mem::replace(&mut self.began, Instant::now());
+        self.metrics.took(part, began.elapsed());
+    }
+
+    /// Like any other part, but for the time in which members were asked.
+    fn observed(&mut self, asking: Duration) {
+        self.began += asking;
+        self.ended(Part::Observe);
+        self.metrics.took(Part::Members, asking);
+    }
 }
 
 /// How it went, and when to look again.
@@ -217,9 +256,14 @@ fn next(
         Recheck::Watchful => (Looked::RequeueAfter, wait(context, uid, WATCHFUL)),
         Recheck::Calm => {
             context.backoff.reset(uid);
-            (Looked::Success, limits::CALM)
+            (Looked::Success, calm(rand::random()))
         }
     }
+}
+
+/// Spread by a tenth: what made everybody look at once must not do so for ever.
+fn calm(chance: f64) -> Duration {
+    limits::CALM.mul_f64(0.9 + 0.2 * chance)
 }
 
 fn log(valid: &ValidCluster, plan: &Plan, outcome: &Outcome, context: &Context) {

@@ -8,7 +8,6 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::runtime::reflector::Store;
 use kube::{Api, Resource, ResourceExt};
 use kvorum_api::{KvCluster, KvClusterStatus};
 use kvorum_plan::MemberId;
@@ -19,9 +18,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Act, ActError, Done, gone, this_very};
-use crate::build;
-use crate::caches::Ours;
+use crate::caches::{Kept, Ours};
 use crate::names::{FIELD_MANAGER, RETIRED};
+use crate::{build, fingerprint};
 
 /// What was written last, and what the object looked like then.
 ///
@@ -249,20 +248,17 @@ impl Act<'_> {
     }
 
     /// Applies an intent unless it was applied before and the object is as it was then.
-    async fn apply<K>(&self, cache: &Store<K>, intent: &K) -> Result<bool, ActError>
+    async fn apply<K>(&self, cache: &Kept<K>, intent: &K) -> Result<bool, ActError>
     where
         K: Ours + Serialize,
     {
         let name = intent.name_any();
         let object = format!("{} {name}", K::kind(&()));
         let key = format!("{object} {}", self.cluster.names.namespace);
-        let wanted = fingerprint(intent);
+        let wanted = wanted(intent);
         let seen = self.seen(cache, &name);
-        if let Some(seen) = &seen
-            && self
-                .applied
-                .is_current(&key, wanted, fingerprint(seen.as_ref()))
-        {
+        let seen = seen.map(|seen| fingerprint::version(seen.meta()));
+        if seen.is_some_and(|seen| self.applied.is_current(&key, wanted, seen)) {
             return Ok(false);
         }
         let written = self
@@ -270,9 +266,9 @@ impl Act<'_> {
             .patch(&name, &apply_params(), &Patch::Apply(intent))
             .await
             .map_err(|error| ActError::of_call(object, error))?;
-        let now = fingerprint(&written);
+        let now = fingerprint::version(written.meta());
         self.applied.remember(key, wanted, now);
-        Ok(seen.is_none_or(|seen| fingerprint(seen.as_ref()) != now))
+        Ok(seen != Some(now))
     }
 
     pub(super) fn api<K>(&self) -> Api<K>
@@ -283,19 +279,12 @@ impl Act<'_> {
     }
 }
 
-/// What of an object is anybody's intent: all but the status and the book-keeping of the API server.
-fn fingerprint<K: Serialize>(object: &K) -> u64 {
-    let mut value = serde_json::to_value(object).unwrap_or_default();
-    if let Some(object) = value.as_object_mut() {
-        object.remove("status");
-        if let Some(metadata) = object
-            .get_mut("metadata")
-            .and_then(|meta| meta.as_object_mut())
-        {
-            metadata.remove("resourceVersion");
-            metadata.remove("managedFields");
-            metadata.remove("generation");
-        }
+/// A short name for what an intent asks for; as what it would be written over is no part of it.
+fn wanted<K: Resource + Clone + Serialize>(intent: &K) -> u64 {
+    if intent.meta().resource_version.is_none() {
+        return fingerprint::of(intent);
     }
-    crate::fingerprint::of(&value)
+    let mut intent = intent.clone();
+    intent.meta_mut().resource_version = None;
+    fingerprint::of(&intent)
 }

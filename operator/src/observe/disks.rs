@@ -39,7 +39,7 @@ pub(super) async fn stranded(
         let volume = Api::<PersistentVolume>::all(client.clone())
             .get_opt(volume)
             .await;
-        let nodes = caches.nodes.state();
+        let nodes = caches.nodes.all();
         match volume {
             Ok(Some(volume)) if unreachable(&volume, nodes.iter().map(AsRef::as_ref)) => {
                 stranded.insert(claim.name_any());

@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 use kvorum_plan::MemberId;
 
-use super::belongs;
-use crate::caches::{Caches, Ours};
+use crate::caches::{Caches, Kept, Ours, belongs};
 use crate::names::{FIELD_MANAGER, MANAGED_BY_LABEL};
 use crate::validate::ValidCluster;
 
@@ -42,7 +41,7 @@ pub(super) async fn find(
 
 async fn taken<K>(
     client: &Client,
-    cache: &Store<K>,
+    cache: &Kept<K>,
     valid: &ValidCluster,
     name: &str,
 ) -> Result<bool, kube::Error>
@@ -52,7 +51,7 @@ where
     let key = ObjectRef::<K>::new(name).within(&valid.names.namespace);
     if cache
         .get(&key)
-        .is_some_and(|object| belongs(object.as_ref(), valid))
+        .is_some_and(|object| belongs(object.as_ref(), &valid.names))
     {
         return Ok(false);
     }
@@ -63,6 +62,6 @@ where
             .labels()
             .get(MANAGED_BY_LABEL)
             .is_some_and(|by| by == FIELD_MANAGER);
-        !(managed && belongs(&object, valid))
+        !(managed && belongs(&object, &valid.names))
     }))
 }

@@ -10,7 +10,7 @@ use kvorum_plan::transport::{self, Seen};
 use kvorum_plan::{MemberId, Transport};
 use kvorum_proto::admin::PortSecurity;
 
-use super::{belongs, member_of};
+use super::member_of;
 use crate::caches::Caches;
 use crate::certificates::{Found, Keeper, Leaf};
 use crate::members::Security;
@@ -69,7 +69,7 @@ fn process(peer: &PortSecurity) -> Transport {
 
 /// What the StatefulSets say.
 pub(super) fn templates(caches: &Caches, valid: &ValidCluster) -> BTreeMap<MemberId, Transport> {
-    let sets = caches.statefulsets.state_filter(|set| belongs(set, valid));
+    let sets = caches.statefulsets.of(&valid.names);
     let of = |set: &Arc<StatefulSet>| {
         let written = set.annotations().get(TRANSPORT);
         let transport = written.and_then(|text| Transport::parse(text));
