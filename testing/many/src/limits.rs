@@ -14,6 +14,10 @@ pub(crate) const POLL: Duration = Duration::from_millis(500);
 pub(crate) const REST: Duration = Duration::from_secs(15);
 /// Until it must have.
 pub(crate) const RESTED: Duration = Duration::from_secs(300);
+/// Until a fresh operator has looked at every cluster.
+pub(crate) const STARTED: Duration = Duration::from_secs(120);
+/// Its memory is noted each time that so many more clusters are Ready.
+pub(crate) const GROWTH: usize = 100;
 /// Requests of ours under way at a time.
 pub(crate) const AT_A_TIME: usize = 32;
 /// Members on one simulated node, at most.

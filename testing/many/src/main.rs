@@ -12,6 +12,8 @@ mod limits;
 mod measure;
 mod members;
 mod nodes;
+mod report;
+mod sample;
 mod world;
 
 use std::ffi::OsString;

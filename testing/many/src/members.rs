@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use futures::TryStreamExt;
@@ -38,12 +39,16 @@ struct State {
 
 /// All of them.
 #[derive(Default)]
-pub(crate) struct Members(Mutex<State>);
+pub(crate) struct Members {
+    state: Mutex<State>,
+    /// How many were opened.
+    connections: AtomicUsize,
+}
 
 impl Members {
     /// The address of a member, the same one every time.
     pub(crate) fn admit(&self, identity: Identity) -> Ipv4Addr {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if let Some(address) = state.addresses.get(&identity) {
             return *address;
         }
@@ -57,18 +62,25 @@ impl Members {
 
     /// Answers for every member until the process ends.
     pub(crate) async fn serve(self: Arc<Self>) -> Result<()> {
-        let port = kvorum_operator::names::PEER_PORT;
-        let listener = TcpListener::bind(format!("0.0.0.0:{port}"))
-            .await
-            .with_context(|| format!("port {port} of all addresses is taken"))?;
+        let listener = listen(Ipv4Addr::UNSPECIFIED).await?;
+        self.serve_at(listener, std::future::pending()).await
+    }
+
+    async fn serve_at(
+        self: Arc<Self>,
+        listener: TcpListener,
+        end: impl Future<Output = ()>,
+    ) -> Result<()> {
+        let counted = Arc::clone(&self);
         // As kvorum-node does; an answer in two small writes would wait for the other side's late acknowledgement.
-        let calls = TcpListenerStream::new(listener).map_ok(|call| {
+        let calls = TcpListenerStream::new(listener).map_ok(move |call| {
             let _ = call.set_nodelay(true);
+            counted.connections.fetch_add(1, Ordering::Relaxed);
             call
         });
         Server::builder()
             .add_service(AdminServer::from_arc(self))
-            .serve_with_incoming(calls)
+            .serve_with_incoming_shutdown(calls, end)
             .await?;
         Ok(())
     }
@@ -80,9 +92,16 @@ impl Members {
         let Some(std::net::IpAddr::V4(address)) = address else {
             return Err(Status::internal("no address was called"));
         };
-        let known = self.0.lock().by_address.get(&address).copied();
+        let known = self.state.lock().by_address.get(&address).copied();
         known.ok_or_else(|| Status::unavailable("nobody lives here"))
     }
+}
+
+async fn listen(address: Ipv4Addr) -> Result<TcpListener> {
+    let port = kvorum_operator::names::PEER_PORT;
+    TcpListener::bind(format!("{address}:{port}"))
+        .await
+        .with_context(|| format!("port {port} of {address} is taken"))
 }
 
 /// The one place in the log at which everything is: nothing is ever written.
@@ -95,7 +114,7 @@ impl Admin for Members {
         request: Request<InspectRequest>,
     ) -> Result<Response<InspectResponse>, Status> {
         let Identity { cluster, member } = self.asked(&request)?;
-        let members = self.0.lock().clusters.get(&cluster).cloned();
+        let members = self.state.lock().clusters.get(&cluster).cloned();
         let leader = members.as_ref().and_then(|members| members.first());
         let leader_id = leader.map_or(0, |leader| leader.id);
         let state = match leader_id {
@@ -147,7 +166,7 @@ impl Admin for Members {
             ..Member::default()
         });
         let members: Vec<Member> = members.collect();
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         let already_initialized = state.clusters.contains_key(&request.cluster_id);
         state.clusters.entry(request.cluster_id).or_insert(members);
         Ok(Response::new(InitializeResponse {
@@ -206,4 +225,54 @@ impl Admin for Members {
 /// Nothing changes in this world, so nobody has a reason to ask.
 fn unasked() -> Status {
     Status::unimplemented("a simulated member changes nothing")
+}
+
+#[cfg(test)]
+mod tests {
+    use kvorum_operator::members::{Connections, Door};
+    use kvorum_plan::{ClusterId, MemberId};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// How often members were called when `door` has been asked `times` times.
+    async fn ask(door: &Door, kept: &Connections, members: &Members, times: usize) -> usize {
+        let expected = ClusterId::new(7).unwrap();
+        for time in 0..times {
+            assert!(door.inspect(kept, expected).await.is_some(), "{time}");
+        }
+        members.connections.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn the_operator_asks_through_one_connection_and_a_fresh_one_where_that_is_dead() {
+        let (members, kept) = (Arc::new(Members::default()), Connections::default());
+        let identity = Identity {
+            cluster: 7,
+            member: 1,
+        };
+        let address = members.admit(identity);
+        let door = Door {
+            id: MemberId(1),
+            address: address.into(),
+            host: "nowhere".to_owned(),
+            security: None,
+        };
+        let serve = |listener, end: oneshot::Receiver<()>| {
+            let end = async { drop(end.await) };
+            tokio::spawn(Arc::clone(&members).serve_at(listener, end))
+        };
+        let (end, ended) = oneshot::channel();
+        let serving = serve(listen(address).await.unwrap(), ended);
+        assert_eq!(ask(&door, &kept, &members, 5).await, 1);
+        end.send(()).unwrap();
+        serving.await.unwrap().unwrap();
+        let (_end, ended) = oneshot::channel();
+        serve(listen(address).await.unwrap(), ended);
+        assert_eq!(ask(&door, &kept, &members, 5).await, 2);
+        // Somebody else lives there now: asked anew each time, and never taken for it.
+        let other = ClusterId::new(8).unwrap();
+        assert!(door.inspect(&kept, other).await.is_none());
+        assert_eq!(ask(&door, &kept, &members, 1).await, 3);
+    }
 }
