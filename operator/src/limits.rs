@@ -48,8 +48,11 @@ pub const FAILURE_FIRST: Duration = Duration::from_millis(200);
 /// The slowest of that pace.
 pub const FAILURE_SLOWEST: Duration = Duration::from_secs(60);
 
-/// An object that cannot be read, or a spec that cannot work: only a change of it helps.
+/// A spec that cannot work: only a change of it helps.
 pub const INVALID_PAUSE: Duration = Duration::from_secs(300);
+/// An object that cannot be read is said again after this: as often as Kubernetes forgets events, since each
+/// time is a write.
+pub const UNREADABLE_PAUSE: Duration = Duration::from_secs(3600);
 
 /// The Lease: for how long a leader counts after it was last seen to renew.
 pub const LEASE_DURATION: Duration = Duration::from_secs(15);

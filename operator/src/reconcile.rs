@@ -110,7 +110,7 @@ async fn look(guarded: &Guarded, context: &Context) -> anyhow::Result<(Looked, D
             let about = guarded.object_ref(&());
             let note = Note::warning("Read", "UndecodableObject", text);
             context.events.publish(&about, &note).await;
-            return Ok((Looked::Error, limits::INVALID_PAUSE));
+            return Ok((Looked::Error, limits::UNREADABLE_PAUSE));
         }
     };
     let scope = &context.caches.scope;
