@@ -1,22 +1,31 @@
 //! The certificates of a cluster: two CAs of its own, and what they sign.
 //!
 //! One CA is for clients and the client port, the other for members among themselves and the operator, so that
-//! no client's certificate opens the peer port. Decisions are in [`turn`] and [`tend`]; Secrets are read and
+//! no client's certificate opens the peer port. Where others make the certificates (cert-manager, or the user),
+//! they are judged in [`given`] and taken up by [`follow`] into Secrets of the same names, so that nothing else
+//! knows the difference. Decisions are in [`turn`], [`tend`] and [`follow`]; Secrets are read and
 //! written by `act`. A member takes up a changed Secret by itself and says which certificates it uses: a change
 //! of CAs goes on only when every member has followed.
 
+mod follow;
+mod given;
 mod issue;
 mod keeper;
+mod requests;
 mod secrets;
 mod turn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+pub use follow::follow;
+pub use given::{Given, given};
 pub use issue::IssueError;
 pub use keeper::{Found, Keeper};
+pub use requests::{api as requests_api, requests};
 pub use secrets::{ca_secret, leaf_secret, read};
 pub use turn::Progress;
 
+use kvorum_api::IssuerRef;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
 use crate::names::Names;
@@ -124,10 +133,75 @@ impl Leaf {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Server, Self::Peer, Self::Operator, Self::Client];
 
+    /// How it is called in names, also its common name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Peer => "peer",
+            Self::Operator => "operator",
+            Self::Client => "client",
+        }
+    }
+
+    /// What its certificate is for.
+    #[must_use]
+    pub fn purpose(self, names: &Names) -> Purpose {
+        let hosts = match self {
+            Self::Server => names.server_hosts(),
+            Self::Peer => names.peer_hosts(),
+            Self::Operator => vec![names.operator_host()],
+            Self::Client => Vec::new(),
+        };
+        Purpose {
+            hosts,
+            // Members are servers and clients of each other.
+            server: matches!(self, Self::Server | Self::Peer),
+            client: !matches!(self, Self::Server),
+        }
+    }
+
     fn authority(self, authorities: &Authorities) -> &Authority {
         match self {
             Self::Server | Self::Client => &authorities.clients,
             Self::Peer | Self::Operator => &authorities.peers,
+        }
+    }
+}
+
+/// What a certificate is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Purpose {
+    /// DNS names and addresses.
+    pub hosts: Vec<String>,
+    /// Its owner is called.
+    pub server: bool,
+    /// Its owner calls.
+    pub client: bool,
+}
+
+/// Where certificates come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The operator makes them.
+    Own,
+    /// cert-manager makes them, by these issuers of clients and peers.
+    CertManager(Box<[IssuerRef; 2]>),
+    /// The user gives them in these Secrets.
+    Secrets(BTreeMap<Leaf, String>),
+}
+
+impl Source {
+    /// The Secrets that others write.
+    #[must_use]
+    pub fn secrets(&self, names: &Names) -> BTreeMap<Leaf, String> {
+        match self {
+            Self::Own => BTreeMap::new(),
+            Self::CertManager(_) => {
+                let all = Leaf::ALL.into_iter();
+                all.map(|leaf| (leaf, names.issued_secret(leaf))).collect()
+            }
+            Self::Secrets(secrets) => secrets.clone(),
         }
     }
 }
@@ -151,23 +225,27 @@ impl Issued {
     }
 }
 
+/// How far what others signed was taken up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// When the last step was taken, in seconds since 1970.
+    pub since: i64,
+    /// SHA-256 of the CAs that perhaps not everybody trusts yet.
+    pub fresh: BTreeSet<String>,
+}
+
 /// Everything that is kept in Secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// The CAs, if there are any.
+    /// The CAs, if there are any of our own.
     pub authorities: Option<Authorities>,
-    /// What they signed.
+    /// How far what others signed was taken up, where others sign.
+    pub followed: Option<Followed>,
+    /// What was signed.
     pub leaves: BTreeMap<Leaf, Issued>,
 }
 
 impl Kept {
-    /// Where a change of CAs stands.
-    #[must_use]
-    pub fn stand(&self) -> Stand {
-        let authorities = self.authorities.as_ref();
-        authorities.map_or(Stand::Steady, Authorities::stand)
-    }
-
     /// When the first of the certificates ends, in seconds since 1970.
     #[must_use]
     pub fn not_after(&self) -> Option<i64> {
@@ -242,6 +320,7 @@ pub fn tend(
     }
     Ok(Kept {
         authorities: Some(authorities),
+        followed: None,
         leaves,
     })
 }

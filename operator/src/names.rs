@@ -153,6 +153,22 @@ impl Names {
         vec![format!("*.{}.{}.svc", self.peers(), self.namespace)]
     }
 
+    /// What a certificate that somebody gives must be for at least, where its owner is called.
+    #[must_use]
+    pub fn must_serve(&self, leaf: Leaf) -> Vec<String> {
+        let mut hosts = self.peer_hosts();
+        if leaf == Leaf::Server {
+            hosts.push(format!("{}.{}.svc", self.cluster, self.namespace));
+        }
+        hosts
+    }
+
+    /// A host name that every member's certificate is for, and no client's.
+    #[must_use]
+    pub fn any_member(&self) -> String {
+        format!("any-member.{}.{}.svc", self.peers(), self.namespace)
+    }
+
     /// The name in the operator's certificate, which no member's certificate has.
     #[must_use]
     pub fn operator_host(&self) -> String {
@@ -165,16 +181,22 @@ impl Names {
         format!("{}-ca", self.cluster)
     }
 
+    /// The Certificate by which cert-manager is asked for one.
+    #[must_use]
+    pub fn certificate(&self, leaf: Leaf) -> String {
+        format!("{}-{}", self.cluster, leaf.as_str())
+    }
+
+    /// The Secret that cert-manager writes.
+    #[must_use]
+    pub fn issued_secret(&self, leaf: Leaf) -> String {
+        format!("{}-{}-issued", self.cluster, leaf.as_str())
+    }
+
     /// The Secret of a certificate.
     #[must_use]
     pub fn leaf_secret(&self, leaf: Leaf) -> String {
-        let what = match leaf {
-            Leaf::Server => "server",
-            Leaf::Peer => "peer",
-            Leaf::Operator => "operator",
-            Leaf::Client => "client",
-        };
-        format!("{}-{what}-tls", self.cluster)
+        format!("{}-{}-tls", self.cluster, leaf.as_str())
     }
 
     /// The labels of every object.

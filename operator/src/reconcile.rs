@@ -179,7 +179,7 @@ async fn look_at(
         observed: &sight.observed,
         plan: &plan,
         outcome: &outcome,
-        certificates: sight.certificates.as_ref().map(|found| &found.kept),
+        certificates: sight.certificates.as_deref(),
         now,
     });
     if publish::write(&act, &status).await? {
@@ -380,7 +380,8 @@ fn fresh_cluster_id() -> ClusterId {
     }
 }
 
-fn unix_seconds() -> i64 {
+/// The clock, in seconds since 1970.
+pub(crate) fn unix_seconds() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| {
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

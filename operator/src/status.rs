@@ -15,7 +15,7 @@ use kvorum_plan::{Assessment, MemberId, Plan};
 pub use conditions::{Conditions, get, is_true};
 
 use crate::act::Outcome;
-use crate::certificates::{Kept, Leaf};
+use crate::certificates::{Found, Leaf};
 use crate::limits::RETIRED_SHOWN_MAX;
 use crate::validate::ValidCluster;
 
@@ -32,7 +32,7 @@ pub struct Look<'a> {
     /// What was done.
     pub outcome: &'a Outcome,
     /// The certificates that are kept, where there is TLS.
-    pub certificates: Option<&'a Kept>,
+    pub certificates: Option<&'a Found>,
     /// Seconds since 1970.
     pub now: i64,
 }
@@ -57,12 +57,16 @@ pub fn status(look: &Look<'_>) -> KvClusterStatus {
 
 /// How members talk.
 fn tls(look: &Look<'_>) -> Option<TlsStatus> {
-    let kept = look.certificates?;
+    let found = look.certificates?;
     Some(TlsStatus {
         transport: look.cluster.transport.to_string(),
-        not_after: kept.not_after(),
-        authorities: kept.stand().as_str().to_owned(),
-        client_secret: look.cluster.names.leaf_secret(Leaf::Client),
+        not_after: found.kept.not_after(),
+        authorities: found.stand().as_str().to_owned(),
+        client_secret: look
+            .cluster
+            .leaves()
+            .contains(&Leaf::Client)
+            .then(|| look.cluster.names.leaf_secret(Leaf::Client)),
     })
 }
 

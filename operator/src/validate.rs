@@ -15,7 +15,7 @@ use kvorum_plan::{ClusterSize, Transport};
 
 mod wish;
 
-use crate::certificates::Wish;
+use crate::certificates::{Leaf, Source, Wish};
 use crate::names::Names;
 use crate::quantity;
 
@@ -72,8 +72,10 @@ pub struct PodSpecification {
 }
 
 /// TLS as it is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidTls {
+    /// Where certificates come from.
+    pub source: Source,
     /// Clients without TLS are taken, too.
     pub clients_permissive: bool,
     /// Clients must show a certificate.
@@ -89,6 +91,15 @@ impl ValidCluster {
         self.transport = transport;
         self.names.tls = transport == Transport::Required;
         self
+    }
+
+    /// The certificates it has, or had.
+    #[must_use]
+    pub fn leaves(&self) -> Vec<Leaf> {
+        match self.tls.as_ref().map(|tls| &tls.source) {
+            Some(Source::Secrets(given)) => given.keys().copied().collect(),
+            _ => Leaf::ALL.to_vec(),
+        }
     }
 }
 
@@ -144,6 +155,7 @@ pub fn validate(cluster: &KvCluster, default_image: &str) -> Result<ValidCluster
         tls,
         transport,
     };
+    wish::not_ours(&valid)?;
     Ok(valid.talking(transport))
 }
 

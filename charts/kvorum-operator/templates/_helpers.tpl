@@ -81,6 +81,10 @@ capabilities:
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, create, patch]
+# For clusters whose certificates cert-manager makes; harmless where it is not installed.
+- apiGroups: [cert-manager.io]
+  resources: [certificates]
+  verbs: [get, create, patch]
 {{- end }}
 # Those of members that left go, and the budget of a cluster that became a single member.
 - apiGroups: [apps]

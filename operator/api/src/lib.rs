@@ -34,7 +34,7 @@ pub use status::{
     ZoneStatus,
 };
 pub use storage::Storage;
-pub use tls::{ClientAuth, ClientTls, Tls, TlsMode};
+pub use tls::{ClientAuth, ClientTls, IssuerRef, Tls, TlsMode, TlsSecrets};
 pub use upkeep::{ApplyOperatorChanges, Replacement, ReplacementPolicy, UpdateStrategy, Updates};
 
 /// The API group.

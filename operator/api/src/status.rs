@@ -258,7 +258,8 @@ pub struct TlsStatus {
     #[schemars(length(max = 16))]
     pub authorities: String,
 
-    /// The Secret with a certificate for clients.
+    /// The Secret with a certificate for clients, unless clients have their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    pub client_secret: String,
+    pub client_secret: Option<String>,
 }

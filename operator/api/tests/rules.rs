@@ -302,9 +302,58 @@ fn tls_is_off_or_made_by_the_operator() {
         assert_one(&created(tls(field, value)), &format!("spec.tls.{field}"));
     }
     assert_one(
-        &created(tls("issuerRef", json!({}))),
-        "spec.tls.issuerRef: is no known field",
+        &created(tls("autoTls", json!({}))),
+        "spec.tls.autoTls: is no known field",
     );
+}
+
+#[test]
+fn certificates_of_others_must_be_named() {
+    let spec = |more: Value| {
+        let mut tls = json!({ "mode": "Auto" });
+        for (key, value) in more.as_object().unwrap() {
+            tls[key] = value.clone();
+        }
+        json!({ "tls": tls })
+    };
+    let secrets = json!({ "server": "a", "peer": "b", "operator": "c" });
+    for good in [
+        json!({ "mode": "CertManager", "issuerRef": { "name": "ca" } }),
+        json!({ "mode": "Secret", "secrets": secrets }),
+    ] {
+        assert_eq!(created(spec(good)), [""; 0]);
+    }
+    let stored = review(
+        &cluster(spec(
+            json!({ "mode": "CertManager", "issuerRef": { "name": "ca" } }),
+        )),
+        None,
+    );
+    let issuer = &stored.unwrap()["spec"]["tls"]["issuerRef"];
+    assert_eq!(
+        (&issuer["kind"], &issuer["group"]),
+        (&json!("Issuer"), &json!("cert-manager.io"))
+    );
+    for (bad, words) in [
+        (
+            json!({ "mode": "CertManager" }),
+            "tls.mode CertManager needs tls.issuerRef",
+        ),
+        (
+            json!({ "mode": "Secret" }),
+            "tls.mode Secret needs tls.secrets",
+        ),
+        (
+            json!({ "mode": "CertManager", "issuerRef": {} }),
+            "spec.tls.issuerRef.name: must be set",
+        ),
+        (
+            json!({ "mode": "Secret", "secrets": { "server": "a", "peer": "b" } }),
+            "spec.tls.secrets.operator: must be set",
+        ),
+    ] {
+        assert_one(&created(spec(bad)), words);
+    }
 }
 
 #[test]

@@ -1,14 +1,14 @@
-//! Keeping the Secrets of certificates: the CAs first, then what they sign.
+//! Keeping the Secrets of certificates: the CAs first, then what they sign; or taking up what others sign.
 
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Patch, PostParams};
+use kube::api::{DynamicObject, Patch, PostParams};
 
 use super::writes::apply_params;
 use super::{Act, ActError};
-use crate::certificates::{Found, Progress, ca_secret, leaf_secret, tend};
+use crate::certificates::{Found, Progress, ca_secret, follow, leaf_secret, requests_api, tend};
 use crate::names::FIELD_MANAGER;
 
 impl Act<'_> {
@@ -17,26 +17,30 @@ impl Act<'_> {
         let (Some(tls), Some(found)) = (&self.cluster.tls, &self.sight.certificates) else {
             return Ok(false);
         };
-        let kept = &found.kept;
+        let asked = self.request(&found.requests).await?;
+        let (kept, names) = (&found.kept, &self.cluster.names);
         let progress = Progress::of(kept, &self.sight.transport.ports, tls.clients_show);
-        let names = &self.cluster.names;
-        let next =
-            tend(kept, names, tls.wish, progress, self.now).map_err(ActError::Certificate)?;
+        let next = match &found.given {
+            None => {
+                tend(kept, names, tls.wish, progress, self.now).map_err(ActError::Certificate)?
+            }
+            Some(Ok(given)) => follow(kept, given, names, tls.wish.overlap, progress, self.now),
+            // What is wrong is said by the condition, and what is in use stays in use.
+            Some(Err(_)) => return Ok(asked),
+        };
         if next == *kept {
-            return Ok(false);
+            return Ok(asked);
         }
         let mut written = found.as_ref().clone();
         // Not written, or by halves: what is there is read anew.
         self.keeper.forget(&self.cluster.uid);
-        if next.authorities != kept.authorities
-            && let Some(authorities) = &next.authorities
-        {
+        if (&next.authorities, &next.followed) != (&kept.authorities, &kept.followed) {
             tracing::info!(
                 namespace = names.namespace,
                 cluster = names.cluster,
-                "Writing the CAs of a cluster"
+                "Changing the CAs of a cluster"
             );
-            let secret = ca_secret(self.cluster, authorities);
+            let secret = ca_secret(self.cluster, &next);
             self.write_secret(&mut written, secret).await?;
         }
         self.failpoint.after("certificates-ca");
@@ -49,6 +53,30 @@ impl Act<'_> {
         written.kept = next;
         self.keeper.remember(&self.cluster.uid, Arc::new(written));
         Ok(true)
+    }
+
+    /// Asks cert-manager.
+    async fn request(&self, due: &[DynamicObject]) -> Result<bool, ActError> {
+        let api = requests_api(self.client, &self.cluster.names.namespace);
+        for request in due {
+            let name = request.name_any();
+            let written = api
+                .patch(&name, &apply_params(), &Patch::Apply(request))
+                .await;
+            written.map_err(|error| match error {
+                kube::Error::Api(status) if status.code == 404 => ActError::Refused {
+                    object: format!("Certificate {name}"),
+                    message:
+                        "cert-manager is not installed: install it, or let spec.tls.mode be Auto"
+                            .to_owned(),
+                },
+                error => ActError::of_call(format!("Certificate {name}"), error),
+            })?;
+        }
+        if !due.is_empty() {
+            self.keeper.forget(&self.cluster.uid);
+        }
+        Ok(!due.is_empty())
     }
 
     /// Creates a Secret, or changes the very one that was read.

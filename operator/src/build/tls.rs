@@ -78,6 +78,12 @@ pub(super) fn flags(cluster: &ValidCluster) -> Vec<String> {
         format!("--peer-trusted-ca-file={MOUNT}/peer-ca.crt"),
         "--peer-client-cert-auth".to_owned(),
         format!("--peer-tls={}", cluster.transport),
+        // Whoever signs for members may sign for others, too.
+        format!(
+            "--peer-cert-allowed-hostname={},{}",
+            cluster.names.any_member(),
+            cluster.names.operator_host()
+        ),
         format!(
             "--admin-cert-allowed-hostname={}",
             cluster.names.operator_host()

@@ -4,6 +4,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
 };
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
+use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 use x509_parser::prelude::X509Certificate;
 use x509_parser::time::ASN1Time;
@@ -65,35 +69,15 @@ pub(super) fn leaf(
     let signer = authority.signer.as_ref().or(authority.next.as_ref());
     let signer = signer.ok_or(IssueError::NoSigner)?;
     let issuer = Issuer::from_ca_cert_pem(&signer.cert, KeyPair::from_pem(&signer.key)?)?;
-    let (name, hosts, usages) = match leaf {
-        Leaf::Server => (
-            "server",
-            names.server_hosts(),
-            &[ExtendedKeyUsagePurpose::ServerAuth][..],
-        ),
-        // Members are servers and clients of each other.
-        Leaf::Peer => (
-            "peer",
-            names.peer_hosts(),
-            &[
-                ExtendedKeyUsagePurpose::ServerAuth,
-                ExtendedKeyUsagePurpose::ClientAuth,
-            ][..],
-        ),
-        Leaf::Operator => (
-            "operator",
-            vec![names.operator_host()],
-            &[ExtendedKeyUsagePurpose::ClientAuth][..],
-        ),
-        Leaf::Client => (
-            "client",
-            Vec::new(),
-            &[ExtendedKeyUsagePurpose::ClientAuth][..],
-        ),
-    };
-    let mut params = params(name.to_owned(), now, LEAF_SECONDS)?;
-    params.subject_alt_names = CertificateParams::new(hosts)?.subject_alt_names;
-    params.extended_key_usages = usages.to_vec();
+    let purpose = leaf.purpose(names);
+    let mut params = params(leaf.as_str().to_owned(), now, LEAF_SECONDS)?;
+    params.subject_alt_names = CertificateParams::new(purpose.hosts)?.subject_alt_names;
+    let usages = [
+        (purpose.server, ExtendedKeyUsagePurpose::ServerAuth),
+        (purpose.client, ExtendedKeyUsagePurpose::ClientAuth),
+    ];
+    let usages = usages.into_iter().filter(|(is, _)| *is);
+    params.extended_key_usages = usages.map(|(_, usage)| usage).collect();
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     let key = KeyPair::generate()?;
     Ok(Pair {
@@ -120,10 +104,25 @@ pub(super) fn digests(pem: &str) -> Vec<String> {
     all.map(|pem| sha256(&pem.contents)).collect()
 }
 
-/// Whether a CA can sign: it is a certificate, and the key is its own.
+/// The DNS names of a certificate.
+pub(super) fn hosts(pem: &str) -> Vec<String> {
+    let names = with_first(pem, |is| {
+        let names = is.subject_alternative_name().ok()??;
+        let names = names.value.general_names.iter();
+        let dns = names.filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            _ => None,
+        });
+        Some(dns.collect())
+    });
+    names.unwrap_or_default()
+}
+
+/// Whether certificate and key are of one pair, whatever the kind of key.
 pub(super) fn fits(pair: &Pair) -> bool {
-    let key = KeyPair::from_pem(&pair.key).ok();
-    let public = key.map(|key| rcgen::PublicKeyData::subject_public_key_info(&key));
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).ok();
+    let key = key.and_then(|key| ring::sign::any_supported_type(&key).ok());
+    let public = key.and_then(|key| key.public_key().map(|is| is.to_vec()));
     with_first(&pair.cert, |is| {
         Some(public.as_deref() == Some(is.public_key().raw))
     })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
-use super::{Authorities, Authority, Issued, Kept, Leaf, Pair, issue};
+use super::{Authorities, Authority, Followed, Issued, Kept, Leaf, Pair, issue};
 use crate::build::owned;
 use crate::validate::ValidCluster;
 
@@ -27,9 +27,9 @@ fn secret(
     }
 }
 
-/// The Secret of the CAs.
+/// The Secret of the CAs; where others sign, it says only how far theirs were taken up.
 #[must_use]
-pub fn ca_secret(cluster: &ValidCluster, authorities: &Authorities) -> Secret {
+pub fn ca_secret(cluster: &ValidCluster, kept: &Kept) -> Secret {
     let of = |name: &'static str, authority: &Authority| {
         let pair = |pair: Option<&Pair>, what: &str| {
             let (cert, key) =
@@ -45,10 +45,18 @@ pub fn ca_secret(cluster: &ValidCluster, authorities: &Authorities) -> Secret {
         data.push((format!("{name}-previous.crt"), authority.previous.clone()));
         data
     };
-    let mut data = of("clients", &authorities.clients);
-    data.extend(of("peers", &authorities.peers));
-    data.push(("generation".to_owned(), authorities.generation.to_string()));
-    data.push(("since".to_owned(), authorities.since.to_string()));
+    let mut data = Vec::new();
+    if let Some(authorities) = &kept.authorities {
+        data.extend(of("clients", &authorities.clients));
+        data.extend(of("peers", &authorities.peers));
+        data.push(("generation".to_owned(), authorities.generation.to_string()));
+        data.push(("since".to_owned(), authorities.since.to_string()));
+    }
+    if let Some(Followed { since, fresh }) = &kept.followed {
+        let fresh: Vec<&str> = fresh.iter().map(String::as_str).collect();
+        data.push(("followed".to_owned(), since.to_string()));
+        data.push(("followed-fresh".to_owned(), fresh.join("\n")));
+    }
     secret(cluster, cluster.names.ca_secret(), "Opaque", data)
 }
 
@@ -69,13 +77,15 @@ pub fn leaf_secret(cluster: &ValidCluster, leaf: Leaf, issued: &Issued) -> Secre
     )
 }
 
+/// One text of a Secret.
+pub(super) fn text(secret: &Secret, key: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
+}
+
 /// Reads Secrets by their names. What somebody has damaged counts as not there, and is made anew.
 #[must_use]
 pub fn read(cluster: &ValidCluster, found: &BTreeMap<String, Secret>) -> Kept {
-    let text = |secret: &str, key: &str| {
-        let data = found.get(secret)?.data.as_ref()?;
-        String::from_utf8(data.get(key)?.0.clone()).ok()
-    };
+    let text = |secret: &str, key: &str| text(found.get(secret)?, key);
     let ca = cluster.names.ca_secret();
     let authority = |name: &str| {
         let pair = |what: &str| {
@@ -100,7 +110,7 @@ pub fn read(cluster: &ValidCluster, found: &BTreeMap<String, Secret>) -> Kept {
             since: number("since")?,
         })
     };
-    let leaves = Leaf::ALL.into_iter().filter_map(|leaf| {
+    let leaves = cluster.leaves().into_iter().filter_map(|leaf| {
         let name = cluster.names.leaf_secret(leaf);
         let issued = Issued {
             pair: Pair {
@@ -114,6 +124,14 @@ pub fn read(cluster: &ValidCluster, found: &BTreeMap<String, Secret>) -> Kept {
     });
     Kept {
         authorities: authorities(),
+        followed: number("followed").map(|since| Followed {
+            since,
+            fresh: text(&ca, "followed-fresh")
+                .unwrap_or_default()
+                .lines()
+                .map(str::to_owned)
+                .collect(),
+        }),
         leaves: leaves.collect(),
     }
 }

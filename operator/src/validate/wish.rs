@@ -1,5 +1,7 @@
 //! What the user asks for, as the planner wants it, and a digest of what pods are made from.
 
+use std::collections::BTreeMap;
+
 use kvorum_api::{
     ClientAuth, ClientTls, KvClusterSpec, Rebalance, ReplacementPolicy, Tls, TlsMode,
     UpdateStrategy, ZoneOutage, ZoneSpread,
@@ -8,8 +10,8 @@ use kvorum_plan::spec::{self as plan, Spec, ZoneChoice};
 use kvorum_plan::{ClusterSize, MemberId, Zone};
 use serde_json::Value;
 
-use super::{Invalid, ValidTls};
-use crate::certificates::Wish;
+use super::{Invalid, ValidCluster, ValidTls};
+use crate::certificates::{Leaf, Source, Wish};
 use crate::fingerprint::lasting;
 
 /// What decisions depend on.
@@ -81,10 +83,35 @@ fn span(field: &'static str, text: &str) -> Result<i64, Invalid> {
 
 /// TLS, if it is asked for.
 pub(super) fn tls(tls: &Tls) -> Result<Option<ValidTls>, Invalid> {
-    if tls.mode == TlsMode::Disabled {
-        return Ok(None);
-    }
+    let source = match tls.mode {
+        TlsMode::Disabled => return Ok(None),
+        TlsMode::Auto => Source::Own,
+        TlsMode::CertManager => {
+            let clients = tls.issuer_ref.clone().ok_or_else(|| Invalid {
+                field: "spec.tls.issuerRef",
+                problem: "must be set with mode CertManager".to_owned(),
+            })?;
+            let peers = tls.peer_issuer_ref.clone();
+            let peers = peers.unwrap_or_else(|| clients.clone());
+            Source::CertManager(Box::new([clients, peers]))
+        }
+        TlsMode::Secret => {
+            let given = tls.secrets.clone().ok_or_else(|| Invalid {
+                field: "spec.tls.secrets",
+                problem: "must be set with mode Secret".to_owned(),
+            })?;
+            let mut secrets: BTreeMap<Leaf, String> = [
+                (Leaf::Server, given.server),
+                (Leaf::Peer, given.peer),
+                (Leaf::Operator, given.operator),
+            ]
+            .into();
+            secrets.extend(given.client.map(|client| (Leaf::Client, client)));
+            Source::Secrets(secrets)
+        }
+    };
     Ok(Some(ValidTls {
+        source,
         clients_permissive: tls.clients == ClientTls::Permissive,
         clients_show: tls.client_auth == ClientAuth::Required,
         wish: Wish {
@@ -94,10 +121,42 @@ pub(super) fn tls(tls: &Tls) -> Result<Option<ValidTls>, Invalid> {
     }))
 }
 
+/// What the user gives is copied into Secrets of ours, and so must have other names.
+pub(super) fn not_ours(valid: &ValidCluster) -> Result<(), Invalid> {
+    let Some(Source::Secrets(given)) = valid.tls.as_ref().map(|tls| &tls.source) else {
+        return Ok(());
+    };
+    let names = &valid.names;
+    let ours = |name: &&String| {
+        **name == names.ca_secret()
+            || Leaf::ALL
+                .iter()
+                .any(|leaf| names.leaf_secret(*leaf) == **name)
+    };
+    match given.values().find(ours) {
+        None => Ok(()),
+        Some(name) => Err(Invalid {
+            field: "spec.tls.secrets",
+            problem: format!(
+                "must not name {name}, which the operator writes itself: keep yours under another name"
+            ),
+        }),
+    }
+}
+
 /// What of the spec pods are made from, as a digest of all that is not the default: a new version of the
 /// operator that knows more fields gets the same digest for the same wish.
 pub(super) fn asked(spec: &KvClusterSpec) -> String {
     let mut asked = serde_json::to_value(spec).unwrap_or_default();
+    // Who makes the certificates is nothing that pods know.
+    if let Some(tls) = asked.get_mut("tls").and_then(Value::as_object_mut) {
+        for key in ["issuerRef", "peerIssuerRef", "secrets"] {
+            tls.remove(key);
+        }
+        if spec.tls.mode != TlsMode::Disabled {
+            tls.insert("mode".to_owned(), Value::from("Auto"));
+        }
+    }
     let default = serde_json::to_value(KvClusterSpec::default()).unwrap_or_default();
     strip(&mut asked, &default);
     let keep = [

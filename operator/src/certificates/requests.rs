@@ -1,0 +1,114 @@
+//! Asking cert-manager: one Certificate per leaf, and what became of it.
+
+use futures::future::try_join_all;
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+use super::{Leaf, Source};
+use crate::build::owned;
+use crate::limits::{LEAF_RENEW_SECONDS, LEAF_SECONDS};
+use crate::validate::ValidCluster;
+
+/// The API of cert-manager's Certificates.
+#[must_use]
+pub fn api(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &resource())
+}
+
+fn resource() -> ApiResource {
+    let kind = GroupVersionKind::gvk("cert-manager.io", "v1", "Certificate");
+    ApiResource::from_gvk_with_plural(&kind, "certificates")
+}
+
+/// What cert-manager is asked for; nothing where it is not asked.
+#[must_use]
+pub fn requests(cluster: &ValidCluster) -> Vec<DynamicObject> {
+    let source = cluster.tls.as_ref().map(|tls| &tls.source);
+    let Some(Source::CertManager(issuers)) = source else {
+        return Vec::new();
+    };
+    let [clients, peers] = &**issuers;
+    let of = |leaf: Leaf| {
+        let names = &cluster.names;
+        let purpose = leaf.purpose(names);
+        let issuer = match leaf {
+            Leaf::Server | Leaf::Client => clients,
+            Leaf::Peer | Leaf::Operator => peers,
+        };
+        let address = |host: &&String| host.parse::<std::net::IpAddr>().is_ok();
+        let (addresses, hosts): (Vec<&String>, Vec<&String>) =
+            purpose.hosts.iter().partition(address);
+        let usages = [
+            (true, "digital signature"),
+            (purpose.server, "server auth"),
+            (purpose.client, "client auth"),
+        ];
+        let usages = usages.iter().filter(|(is, _)| *is);
+        let usages: Vec<&str> = usages.map(|(_, usage)| *usage).collect();
+        let mut spec = json!({
+            "secretName": names.issued_secret(leaf),
+            "secretTemplate": { "labels": names.labels() },
+            "commonName": leaf.as_str(),
+            "usages": usages,
+            "duration": format!("{}h0m0s", LEAF_SECONDS / 3600),
+            "renewBefore": format!("{}h0m0s", LEAF_RENEW_SECONDS / 3600),
+            "privateKey": { "algorithm": "ECDSA", "size": 256, "encoding": "PKCS8", "rotationPolicy": "Always" },
+            "issuerRef": { "name": issuer.name, "kind": issuer.kind, "group": issuer.group },
+        });
+        if !hosts.is_empty() {
+            spec["dnsNames"] = json!(hosts);
+        }
+        if !addresses.is_empty() {
+            spec["ipAddresses"] = json!(addresses);
+        }
+        let mut request =
+            DynamicObject::new(&names.certificate(leaf), &resource()).data(json!({ "spec": spec }));
+        request.metadata = owned(cluster, names.certificate(leaf), names.labels());
+        request
+    };
+    Leaf::ALL.into_iter().map(of).collect()
+}
+
+/// The requests that are not there, or not as they should be; and what cert-manager says of those that are.
+pub(super) async fn look(
+    client: &Client,
+    cluster: &ValidCluster,
+) -> Result<(Vec<DynamicObject>, Option<String>), kube::Error> {
+    let wanted = requests(cluster);
+    let api = api(client, &cluster.names.namespace);
+    let names: Vec<String> = wanted.iter().map(ResourceExt::name_any).collect();
+    let found = try_join_all(names.iter().map(|name| api.get_opt(name))).await?;
+    let said = found.iter().flatten().find_map(unready);
+    let due = wanted.into_iter().zip(found);
+    let due = due.filter(|(wanted, found)| {
+        found
+            .as_ref()
+            .is_none_or(|found| !holds(&found.data["spec"], &wanted.data["spec"]))
+    });
+    Ok((due.map(|(wanted, _)| wanted).collect(), said))
+}
+
+/// Why a Certificate is not ready, in cert-manager's words.
+fn unready(certificate: &DynamicObject) -> Option<String> {
+    let conditions = certificate.data["status"]["conditions"].as_array()?;
+    let ready = conditions.iter().find(|is| is["type"] == "Ready")?;
+    (ready["status"] != "True").then(|| {
+        let message = ready["message"].as_str().unwrap_or("no reason given");
+        format!(
+            "Certificate {} is not ready: {message}",
+            certificate.name_any()
+        )
+    })
+}
+
+/// Whether everything that is wanted is there; defaults of the API server may stand beside it.
+fn holds(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, wanted)| found.get(key).is_some_and(|found| holds(found, wanted))),
+        (found, wanted) => found == wanted,
+    }
+}
