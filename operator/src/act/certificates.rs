@@ -51,7 +51,7 @@ impl Act<'_> {
             }
         }
         written.kept = next;
-        self.keeper.remember(&self.cluster.uid, Arc::new(written));
+        self.keeper.remember(self.cluster, Arc::new(written));
         Ok(true)
     }
 

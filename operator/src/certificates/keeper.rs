@@ -30,6 +30,8 @@ pub struct Found {
     pub given: Option<Given>,
     /// What cert-manager is still to be asked for.
     pub requests: Vec<DynamicObject>,
+    /// What cert-manager was asked for and has not done, in its words.
+    pub pending: Option<String>,
 }
 
 impl Found {
@@ -52,13 +54,14 @@ impl Found {
 
     /// Whether others still have to do something, which sends us no event.
     fn waits(&self) -> bool {
-        !self.requests.is_empty() || matches!(self.given, Some(Err(_)))
+        !self.requests.is_empty() || self.pending.is_some() || matches!(self.given, Some(Err(_)))
     }
 }
 
 #[derive(Debug)]
 struct Remembered {
     at: Instant,
+    source: Option<Source>,
     found: Arc<Found>,
 }
 
@@ -72,22 +75,30 @@ impl Keeper {
         client: &Client,
         cluster: &ValidCluster,
     ) -> Result<Arc<Found>, kube::Error> {
-        let fresh = |is: &&Remembered| is.at.elapsed() < CERTIFICATES_REREAD && !is.found.waits();
+        let fresh = |is: &&Remembered| {
+            // Another wish has other Secrets.
+            let same = is.source.as_ref() == source(cluster);
+            same && is.at.elapsed() < CERTIFICATES_REREAD && !is.found.waits()
+        };
         if let Some(is) = self.0.lock().get(&cluster.uid).filter(fresh) {
             return Ok(is.found.clone());
         }
         let found = Arc::new(look(client, cluster).await?);
-        self.remember(&cluster.uid, found.clone());
+        self.remember(cluster, found.clone());
         Ok(found)
     }
 
     /// What was written.
-    pub fn remember(&self, uid: &str, found: Arc<Found>) {
+    pub fn remember(&self, cluster: &ValidCluster, found: Arc<Found>) {
         let mut all = self.0.lock();
         // Clusters that are gone are not looked at, and so go by themselves.
         all.retain(|_, is| is.at.elapsed() < 2 * CERTIFICATES_REREAD);
-        let at = Instant::now();
-        all.insert(uid.to_owned(), Remembered { at, found });
+        let is = Remembered {
+            at: Instant::now(),
+            source: source(cluster).cloned(),
+            found,
+        };
+        all.insert(cluster.uid.clone(), is);
     }
 
     /// Something was not as remembered.
@@ -96,9 +107,13 @@ impl Keeper {
     }
 }
 
+fn source(cluster: &ValidCluster) -> Option<&Source> {
+    cluster.tls.as_ref().map(|tls| &tls.source)
+}
+
 async fn look(client: &Client, cluster: &ValidCluster) -> Result<Found, kube::Error> {
     let names = &cluster.names;
-    let source = cluster.tls.as_ref().map(|tls| &tls.source);
+    let source = source(cluster);
     let sources = source.map_or_else(BTreeMap::new, |source| source.secrets(names));
     let api = Api::<Secret>::namespaced(client.clone(), &names.namespace);
     let ours = cluster
@@ -127,14 +142,14 @@ async fn look(client: &Client, cluster: &ValidCluster) -> Result<Found, kube::Er
     };
     let mut ours = all;
     ours.retain(|name, secret| is_ours(secret) && !sources.values().any(|source| source == name));
-    let mut due = Vec::new();
+    let (mut due, mut pending) = (Vec::new(), None);
     if matches!(source, Some(Source::CertManager(_))) {
         match requests::look(client, cluster).await {
             Ok((requests, said)) => {
-                due = requests;
+                (due, pending) = (requests, said);
                 // What cert-manager says is worth more than that its Secret is not there.
-                if let (Some(Err(problem)), Some(said)) = (&mut given, said) {
-                    *problem = said;
+                if let (Some(Err(problem)), Some(said)) = (&mut given, &pending) {
+                    problem.clone_from(said);
                 }
             }
             Err(error) => {
@@ -153,5 +168,6 @@ async fn look(client: &Client, cluster: &ValidCluster) -> Result<Found, kube::Er
         kept: read(cluster, &ours),
         given,
         requests: due,
+        pending,
     })
 }

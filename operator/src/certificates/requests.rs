@@ -90,17 +90,26 @@ pub(super) async fn look(
     Ok((due.map(|(wanted, _)| wanted).collect(), said))
 }
 
-/// Why a Certificate is not ready, in cert-manager's words.
+/// Why a Certificate is not ready as it is now, in cert-manager's words.
 fn unready(certificate: &DynamicObject) -> Option<String> {
-    let conditions = certificate.data["status"]["conditions"].as_array()?;
-    let ready = conditions.iter().find(|is| is["type"] == "Ready")?;
-    (ready["status"] != "True").then(|| {
-        let message = ready["message"].as_str().unwrap_or("no reason given");
-        format!(
-            "Certificate {} is not ready: {message}",
-            certificate.name_any()
-        )
-    })
+    let conditions = certificate.data["status"]["conditions"].as_array();
+    let ready = conditions
+        .into_iter()
+        .flatten()
+        .find(|is| is["type"] == "Ready");
+    let seen = |is: &&Value| {
+        let seen = is["observedGeneration"].as_i64();
+        seen.is_none() || seen == certificate.metadata.generation
+    };
+    let why = match ready.filter(seen) {
+        Some(ready) if ready["status"] == "True" => return None,
+        Some(ready) => ready["message"].as_str().unwrap_or("no reason is given"),
+        None => "cert-manager has not looked at it yet; if it never does, see that it runs",
+    };
+    Some(format!(
+        "Certificate {} is not ready: {why}",
+        certificate.name_any()
+    ))
 }
 
 /// Whether everything that is wanted is there; defaults of the API server may stand beside it.
@@ -110,5 +119,34 @@ fn holds(found: &Value, wanted: &Value) -> bool {
             .iter()
             .all(|(key, wanted)| found.get(key).is_some_and(|found| holds(found, wanted))),
         (found, wanted) => found == wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_cert_manager_said_of_the_newest_wish_counts() {
+        let said = |status: Value| {
+            let mut certificate =
+                DynamicObject::new("orders-peer", &resource()).data(json!({ "status": status }));
+            certificate.metadata.generation = Some(2);
+            unready(&certificate)
+        };
+        let ready = |status: &str, seen: i64| {
+            json!({ "conditions": [{
+                "type": "Ready", "status": status, "observedGeneration": seen, "message": "no such issuer",
+            }] })
+        };
+        assert_eq!(said(ready("True", 2)), None);
+        let text = |status: Value| said(status).unwrap();
+        assert_eq!(
+            text(ready("False", 2)),
+            "Certificate orders-peer is not ready: no such issuer"
+        );
+        let unseen = "Certificate orders-peer is not ready: cert-manager has not looked at it yet; if it never does, see that it runs";
+        assert_eq!(text(ready("True", 1)), unseen);
+        assert_eq!(text(Value::Null), unseen);
     }
 }

@@ -42,6 +42,9 @@ pub(super) fn add(conditions: &mut Conditions<'_>, look: &Look<'_>) {
         return conditions.add("CertificatesValid", Some(false), "NotTakenUp", &message);
     }
     let (reason, what) = match found.stand() {
+        Stand::Steady if found.pending.is_some() => {
+            ("WaitingForIssuer", "; a newer one is not there yet: ")
+        }
         Stand::Introducing => (
             "IntroducingAuthorities",
             "; new CAs are trusted, and will sign once every member and client has taken them up",
@@ -65,6 +68,12 @@ pub(super) fn add(conditions: &mut Conditions<'_>, look: &Look<'_>) {
         Some(Source::Secrets(_)) => "; renew them before in the Secrets of spec.tls.secrets",
         _ => ", and is renewed before",
     };
-    let message = format!("Every certificate lasts until {until} at least{renewed}{clients}{what}");
+    let pending = found
+        .pending
+        .as_deref()
+        .filter(|_| reason == "WaitingForIssuer");
+    let pending = pending.unwrap_or_default();
+    let message =
+        format!("Every certificate lasts until {until} at least{renewed}{clients}{what}{pending}");
     conditions.add("CertificatesValid", Some(true), reason, &message);
 }
