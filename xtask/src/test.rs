@@ -126,11 +126,18 @@ fn build(layers: &[Layer], foreign: bool) -> Result<(Environment, Option<Program
         }
         sets.push(ToolSet::Helm);
     }
+    if layers.contains(&Layer::Zones) && !foreign {
+        sets.push(ToolSet::CertManager);
+    }
     tools::ensure_all(&sets)?;
     if sets.contains(&ToolSet::Etcd37) {
         let etcd = tools::ensure(ToolSet::Etcd37)?;
         environment.push(("KVORUM_ETCD_BIN", etcd.join("etcd").into()));
         environment.push(("KVORUM_ETCDCTL_BIN", etcd.join("etcdctl").into()));
+    }
+    if sets.contains(&ToolSet::CertManager) {
+        let made = tools::ensure(ToolSet::CertManager)?;
+        environment.push(("KVORUM_CERT_MANAGER_DIR", made.into()));
     }
     if sets.contains(&ToolSet::Kubernetes) {
         let kubernetes = tools::ensure(ToolSet::Kubernetes)?;

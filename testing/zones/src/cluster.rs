@@ -88,10 +88,12 @@ impl Space {
         self.api::<KvCluster>()
             .create(&PostParams::default(), &object)
             .await?;
+        let selector = format!("kvorum.dev/cluster={name}");
         Ok(Cluster {
             space: self,
             name: name.to_owned(),
             created,
+            served: Served::new(&self.world, &self.name, selector),
         })
     }
 
@@ -115,6 +117,7 @@ pub struct Cluster<'a> {
     /// Its name.
     pub name: String,
     created: Instant,
+    pub(crate) served: Served,
 }
 
 impl Cluster<'_> {
@@ -215,14 +218,13 @@ impl Cluster<'_> {
     }
 
     fn selected(&self) -> ListParams {
-        ListParams::default().labels(&self.served().selector)
+        ListParams::default().labels(&self.served.selector)
     }
 
     /// Where its clients look for its members.
     #[must_use]
     pub fn served(&self) -> Served {
-        let selector = format!("kvorum.dev/cluster={}", self.name);
-        Served::new(&self.space.world, &self.space.name, selector)
+        self.served.clone()
     }
 
     /// Changes the spec.

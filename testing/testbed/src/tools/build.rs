@@ -62,6 +62,9 @@ fn build(spec: &Spec, directory: &Path) -> Result<()> {
         fs::rename(programs.join(from), programs.join(to))
             .with_context(|| format!("{} did not build {from}", spec.title))?;
     }
+    if let Some((module, from)) = spec.copies {
+        copy_yaml(&module_directory(module, &source)?.join(from), &programs)?;
+    }
     fs::rename(&programs, directory).with_context(|| {
         format!(
             "cannot rename {} to {}",
@@ -70,6 +73,36 @@ fn build(spec: &Spec, directory: &Path) -> Result<()> {
         )
     })?;
     fs::remove_dir_all(&partial).with_context(|| format!("cannot remove {}", partial.display()))
+}
+
+/// Where Go keeps the source of a module that was built from.
+fn module_directory(module: &str, source: &Path) -> Result<PathBuf> {
+    let output = Command::new("go")
+        .current_dir(source)
+        .args(["list", "-m", "-f", "{{.Dir}}", module])
+        .env("GOFLAGS", "")
+        .env("GOWORK", "off")
+        .output()
+        .context("cannot run go")?;
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() || said.is_empty() {
+        bail!("go does not say where {module} is ({})", output.status);
+    }
+    Ok(PathBuf::from(said))
+}
+
+fn copy_yaml(from: &Path, to: &Path) -> Result<()> {
+    let listed = fs::read_dir(from).with_context(|| format!("cannot list {}", from.display()))?;
+    for entry in listed {
+        let path = entry?.path();
+        let (true, Some(name)) = (path.extension() == Some("yaml".as_ref()), path.file_name())
+        else {
+            continue;
+        };
+        // Not a copy of the file: Go's cache is read-only, and this is to be removed some day.
+        write(&to.join(name), &fs::read_to_string(&path)?)?;
+    }
+    Ok(())
 }
 
 fn run_go(spec: &Spec, source: &Path, programs: &Path) -> Result<()> {

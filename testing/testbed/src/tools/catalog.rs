@@ -17,6 +17,8 @@ pub enum ToolSet {
     Helm,
     /// `pause`, which holds a pod's namespaces open.
     Pause,
+    /// `cert-manager`: its controllers for certificates by CAs, in one process; with its definitions as files.
+    CertManager,
     /// `linearizability`, which checks recorded histories.
     Linearizability,
 }
@@ -36,6 +38,8 @@ pub(super) struct Spec {
     pub(super) cpu_seconds: u32,
     /// Programs whose module gives them a name that says too little.
     pub(super) renames: &'static [(&'static str, &'static str)],
+    /// A module and a directory of it, whose YAML files are put beside the programs.
+    pub(super) copies: Option<(&'static str, &'static str)>,
 }
 
 macro_rules! module_files {
@@ -69,6 +73,21 @@ fn tools(
         packages,
         cpu_seconds,
         renames: &[],
+        copies: None,
+    }
+}
+
+/// The program that a module is.
+fn program(
+    module: &'static str,
+    title: &'static str,
+    files: Vec<(&'static str, &'static str)>,
+    packages: u32,
+    cpu_seconds: u32,
+) -> Spec {
+    Spec {
+        target: ".",
+        ..tools(module, title, files, packages, cpu_seconds)
     }
 }
 
@@ -105,16 +124,13 @@ impl ToolSet {
                     740,
                 )
             },
-            Self::CoreDns => Spec {
-                target: ".",
-                ..tools(
-                    "coredns",
-                    "CoreDNS 1.14.7",
-                    module_files!("coredns", "go.sum", "main.go"),
-                    800,
-                    180,
-                )
-            },
+            Self::CoreDns => program(
+                "coredns",
+                "CoreDNS 1.14.7",
+                module_files!("coredns", "go.sum", "main.go"),
+                800,
+                180,
+            ),
             Self::Helm => tools(
                 "helm",
                 "Helm 4.3.1",
@@ -122,26 +138,30 @@ impl ToolSet {
                 1180,
                 330,
             ),
-            Self::Linearizability => Spec {
-                target: ".",
-                ..tools(
-                    "linearizability",
-                    "the linearizability checker",
-                    module_files!("linearizability", "go.sum", "main.go", "model.go"),
-                    120,
-                    30,
+            Self::CertManager => Spec {
+                copies: Some(("github.com/cert-manager/cert-manager", "deploy/crds")),
+                ..program(
+                    "cert-manager",
+                    "cert-manager 1.21.2",
+                    module_files!("cert-manager", "go.sum", "main.go"),
+                    1190,
+                    450,
                 )
             },
-            Self::Pause => Spec {
-                target: ".",
-                ..tools(
-                    "pause",
-                    "the pause program",
-                    module_files!("pause", "main.go"),
-                    60,
-                    10,
-                )
-            },
+            Self::Linearizability => program(
+                "linearizability",
+                "the linearizability checker",
+                module_files!("linearizability", "go.sum", "main.go", "model.go"),
+                120,
+                30,
+            ),
+            Self::Pause => program(
+                "pause",
+                "the pause program",
+                module_files!("pause", "main.go"),
+                60,
+                10,
+            ),
         }
     }
 }
@@ -155,6 +175,11 @@ impl Spec {
             .iter()
             .flat_map(|(name, text)| [*name, *text])
             .chain([self.link_flags, self.target])
+            .chain(
+                self.copies
+                    .iter()
+                    .flat_map(|(module, from)| [*module, *from]),
+            )
         {
             hash.update(part.as_bytes());
             hash.update([0]);
