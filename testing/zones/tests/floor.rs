@@ -57,7 +57,7 @@ impl Seen {
 
 enum Side<'a> {
     Floor(Etcd<'a>),
-    Ours(Cluster<'a>),
+    Ours(Box<Cluster<'a>>),
 }
 
 impl Side<'_> {
@@ -286,7 +286,7 @@ async fn the_same_faults_to_etcd_in_a_statefulset_and_to_ours() {
     let space = Space::new(&world, "ours").await.unwrap();
     let spec = json!({ "placement": { "nodeSpread": "Preferred" } });
     let cluster = space.create("orders", spec).await.unwrap();
-    let ours = Side::Ours(cluster).rows(&testbed).await;
+    let ours = Side::Ours(Box::new(cluster)).rows(&testbed).await;
     print(&floor, &ours);
     assert!(ours.iter().all(|seen| seen.lost == 0), "writes are lost");
     space.finish().await.unwrap();
