@@ -78,7 +78,7 @@ pub async fn observe(
     cluster: &KvCluster,
     valid: &ValidCluster,
     fresh_cluster_id: ClusterId,
-) -> Result<Sight, kube::Error> {
+) -> anyhow::Result<Sight> {
     let (client, caches) = (eyes.client, eyes.caches);
     let names = &valid.names;
     let cached_status = cluster.status.clone().unwrap_or_default();

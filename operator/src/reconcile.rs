@@ -119,12 +119,17 @@ async fn look(guarded: &Guarded, context: &Context) -> anyhow::Result<(Looked, D
         valid.sees_nodes = scope.sees_nodes();
         Ok(valid)
     });
-    match checked {
+    let looked = match checked {
         Ok(valid) => look_at(cluster, valid, context).await,
-        Err(invalid) => {
+        Err(invalid) => Err(invalid.into()),
+    };
+    match looked.map_err(anyhow::Error::downcast::<Invalid>) {
+        Ok(looked) => Ok(looked),
+        Err(Ok(invalid)) => {
             say_invalid(cluster, &invalid, context).await?;
             Ok((Looked::Error, limits::INVALID_PAUSE))
         }
+        Err(Err(error)) => Err(error),
     }
 }
 

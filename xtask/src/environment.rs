@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use kvorum_testbed::tools::{self, ToolSet};
 use kvorum_testbed::{StateDir, Testbed};
 
-use crate::kubernetes::cluster_endpoints;
+use crate::certificates;
+use crate::kubernetes::{client_directory, serving_cluster};
 
 /// The caller's KUBECONFIG, if it is set and does not belong to a testbed of ours.
 pub(crate) fn kubeconfig_of_user() -> Option<PathBuf> {
@@ -47,8 +48,16 @@ pub(crate) fn lines(name: &str) -> Result<String> {
         quoted(testbed.bin_directory())
     )?;
     writeln!(out, "export KVORUM_TESTBED={name}")?;
-    if let Some(endpoints) = cluster_endpoints(&testbed) {
+    if let Some((cluster, endpoints)) = serving_cluster(&testbed) {
         writeln!(out, "export ETCDCTL_ENDPOINTS={}", quoted(endpoints))?;
+        let directory = client_directory(&testbed);
+        for (variable, file) in certificates::write(|| Ok(testbed.kubectl()), &cluster, &directory)?
+        {
+            match file {
+                Some(file) => writeln!(out, "export {variable}={}", quoted(file))?,
+                None => writeln!(out, "unset {variable}")?,
+            }
+        }
     }
     Ok(out)
 }

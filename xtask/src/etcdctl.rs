@@ -6,32 +6,33 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use kvorum_testbed::tools::{self, ToolSet};
+use serde_json::Value;
 
+use crate::certificates::{self, Variables};
 use crate::kubernetes::Kubernetes;
 
-/// Puts and gets a key; gives a line that says so, with the time it took.
-pub(crate) fn put_and_get(
-    kubernetes: &Kubernetes,
-    namespace: &str,
-    service: &str,
-) -> Result<String> {
-    let (endpoint, _forward) = match kubernetes {
+/// Puts and gets a key of a KvCluster; gives a line that says so, with the time it took.
+pub(crate) fn put_and_get(kubernetes: &Kubernetes, cluster: &Value) -> Result<String> {
+    let word = |key: &str| cluster["metadata"][key].as_str().unwrap_or_default();
+    let (service, namespace) = (word("name"), word("namespace"));
+    let (address, _forward) = match kubernetes {
         Kubernetes::Testbed(_) => (
-            format!("http://{service}.{namespace}.svc.cluster.local:2379"),
+            format!("{service}.{namespace}.svc.cluster.local:2379"),
             None,
         ),
         Kubernetes::Foreign(_) => {
             let forward = Forward::start(kubernetes, namespace, service)?;
-            (format!("http://{}", forward.address), Some(forward))
+            (forward.address.clone(), Some(forward))
         }
     };
+    let directory = kubernetes.client_directory()?;
+    let shown = certificates::write(|| kubernetes.kubectl(), cluster, &directory)?;
+    let secure = shown.iter().any(|(_, file)| file.is_some());
+    let endpoint = format!("http{}://{address}", if secure { "s" } else { "" });
+    let etcdctl = |arguments: &[&str]| etcdctl(kubernetes, &endpoint, &shown, arguments);
     let start = Instant::now();
-    etcdctl(kubernetes, &endpoint, &["put", "hello", "from three zones"])?;
-    let value = etcdctl(
-        kubernetes,
-        &endpoint,
-        &["get", "hello", "--print-value-only"],
-    )?;
+    etcdctl(&["put", "hello", "from three zones"])?;
+    let value = etcdctl(&["get", "hello", "--print-value-only"])?;
     ensure!(
         value.trim() == "from three zones",
         "etcdctl read {value:?} back, which is not what it wrote"
@@ -42,11 +43,17 @@ pub(crate) fn put_and_get(
     ))
 }
 
-fn etcdctl(kubernetes: &Kubernetes, endpoint: &str, arguments: &[&str]) -> Result<String> {
+fn etcdctl(
+    kubernetes: &Kubernetes,
+    endpoint: &str,
+    shown: &Variables,
+    arguments: &[&str],
+) -> Result<String> {
     let mut command = match kubernetes {
         Kubernetes::Testbed(testbed) => Command::new(testbed.bin_directory().join("etcdctl")),
         Kubernetes::Foreign(_) => Command::new(tools::ensure(ToolSet::Etcd37)?.join("etcdctl")),
     };
+    certificates::tell(&mut command, shown);
     let output = command
         .args(["--endpoints", endpoint, "--command-timeout", "10s"])
         .args(arguments)

@@ -9,7 +9,7 @@ use kvorum_testbed::tools::{self, ToolSet};
 use serde_json::Value;
 
 use crate::picture::draw;
-use crate::workspace::run_shown;
+use crate::workspace::{run_shown, target_directory};
 
 /// Where things are applied.
 #[derive(Debug)]
@@ -51,6 +51,14 @@ impl Kubernetes {
         read(self.kubectl()?.args(arguments))
     }
 
+    /// Where certificates for clients are put: beside the testbed, or into the build's directory.
+    pub(crate) fn client_directory(&self) -> Result<PathBuf> {
+        Ok(match self {
+            Self::Testbed(testbed) => client_directory(testbed),
+            Self::Foreign(_) => target_directory()?.join("client-certificates"),
+        })
+    }
+
     /// Makes image archives known to the nodes, or says how to.
     pub(crate) fn load_images(&self, archives: &[PathBuf]) -> Result<()> {
         let paths: Vec<&Path> = archives.iter().map(PathBuf::as_path).collect();
@@ -80,7 +88,13 @@ impl Kubernetes {
     }
 }
 
-fn read(command: &mut Command) -> Result<String> {
+/// Where the certificate for clients of a testbed's cluster is put.
+pub(crate) fn client_directory(testbed: &Testbed) -> PathBuf {
+    testbed.directory().join("client")
+}
+
+/// Runs a kubectl and gives what it printed.
+pub(crate) fn read(command: &mut Command) -> Result<String> {
     let output = command.output().context("cannot run kubectl")?;
     if !output.status.success() {
         bail!(
@@ -108,15 +122,16 @@ fn clusters(testbed: &Testbed) -> Vec<Value> {
     list["items"].as_array().cloned().unwrap_or_default()
 }
 
-/// The members' addresses of the first cluster that has some.
-pub(crate) fn cluster_endpoints(testbed: &Testbed) -> Option<String> {
-    clusters(testbed).iter().find_map(|cluster| {
+/// The first cluster whose members have addresses, with those.
+pub(crate) fn serving_cluster(testbed: &Testbed) -> Option<(Value, String)> {
+    clusters(testbed).into_iter().find_map(|cluster| {
         let endpoints: Vec<&str> = cluster["status"]["endpoints"]
             .as_array()?
             .iter()
             .filter_map(Value::as_str)
             .collect();
-        (!endpoints.is_empty()).then(|| endpoints.join(","))
+        let endpoints = endpoints.join(",");
+        (!endpoints.is_empty()).then_some((cluster, endpoints))
     })
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the one tool of this repository, for users who try it and for those who work on it.
 
 mod bench;
+mod certificates;
 mod cli;
 mod codegen;
 mod counts;

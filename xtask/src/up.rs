@@ -176,12 +176,10 @@ fn create_cluster(kubernetes: &Kubernetes, steps: &Steps) -> Result<()> {
         "{object} Ready, {:.1} s after it was applied",
         start.elapsed().as_secs_f64()
     ));
-    steps.done(&put_and_get(kubernetes, &namespace, &name)?);
     let now = kubernetes.read(&["get", "-n", &namespace, &object, "-o", "json"])?;
-    println!(
-        "\n{}",
-        draw(&serde_json::from_str(&now).context("kubectl gave no JSON")?)
-    );
+    let now = serde_json::from_str(&now).context("kubectl gave no JSON")?;
+    steps.done(&put_and_get(kubernetes, &now)?);
+    println!("\n{}", draw(&now));
     Ok(())
 }
 

@@ -62,13 +62,13 @@ pub struct Tls {
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TlsMode {
     /// The operator makes them.
+    #[default]
     Auto,
     /// cert-manager makes them.
     CertManager,
     /// They are given in Secrets.
     Secret,
     /// There are none.
-    #[default]
     Disabled,
 }
 

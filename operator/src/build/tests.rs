@@ -32,7 +32,7 @@ fn cluster(members: i32, change: impl FnOnce(&mut KvClusterSpec)) -> (ValidClust
 
 #[test]
 fn the_statefulset_of_a_member() {
-    let (cluster, reservation) = cluster(3, |_| ());
+    let (cluster, reservation) = cluster(3, |spec| spec.tls.mode = TlsMode::Disabled);
     let member = &reservation.members()[1];
     insta::assert_yaml_snapshot!(statefulset(&cluster, &reservation, member, true).unwrap());
 }

@@ -15,7 +15,7 @@ use crate::caches::Caches;
 use crate::certificates::{Found, Keeper, Leaf};
 use crate::members::Security;
 use crate::names::TRANSPORT;
-use crate::validate::ValidCluster;
+use crate::validate::{Invalid, ValidCluster};
 
 /// Peer port and client port of a member.
 pub(super) type Ports = (PortSecurity, PortSecurity);
@@ -79,17 +79,28 @@ pub(super) fn templates(caches: &Caches, valid: &ValidCluster) -> BTreeMap<Membe
 }
 
 /// The certificates that are kept, where there is TLS or still is.
+///
+/// # Errors
+/// What is to be changed ([`Invalid`]) where Secrets may not be read; otherwise when the API server does not answer.
 pub(super) async fn certificates(
     client: &Client,
     valid: &ValidCluster,
     keeper: &Keeper,
     templates: &BTreeMap<MemberId, Transport>,
-) -> Result<Option<Arc<Found>>, kube::Error> {
+) -> anyhow::Result<Option<Arc<Found>>> {
     let spoken = templates.values().any(|is| *is != Transport::Off);
     if !spoken && valid.tls.is_none() {
         return Ok(None);
     }
-    keeper.look(client, valid).await.map(Some)
+    match keeper.look(client, valid).await {
+        Ok(found) => Ok(Some(found)),
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            let problem = "needs an operator that may get, create and patch Secrets, and this one may not: install its chart with rbac.secrets=true, or set spec.tls.mode to Disabled";
+            let (field, problem) = ("spec.tls.mode", problem.to_owned());
+            Err(Invalid { field, problem }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// How members are asked.

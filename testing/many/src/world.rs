@@ -198,6 +198,8 @@ pub(crate) async fn create_clusters(
                 "metadata": { "name": format!("cluster-{number}") },
                 "spec": {
                     "members": members,
+                    // The members are simulated, and speak no TLS.
+                    "tls": { "mode": "Disabled" },
                     "storage": { "size": "1Gi" },
                     "resources": { "requests": { "cpu": "10m", "memory": "16Mi" } },
                 },

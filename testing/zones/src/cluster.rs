@@ -55,7 +55,8 @@ impl Space {
         Api::namespaced(self.world.client.clone(), &self.name)
     }
 
-    /// Creates a KvCluster, small volumes unless the spec says otherwise.
+    /// Creates a KvCluster, with small volumes and without TLS unless the spec says otherwise: what most tests do to
+    /// a cluster needs clients of every kind, from outside as well.
     ///
     /// # Errors
     /// What the API server says.
@@ -75,6 +76,9 @@ impl Space {
     ) -> Result<Cluster<'_>> {
         if spec["storage"]["size"].is_null() {
             spec["storage"]["size"] = json!("1Gi");
+        }
+        if spec["tls"].is_null() {
+            spec["tls"]["mode"] = json!("Disabled");
         }
         let labels: BTreeMap<&str, &str> = labels.iter().copied().collect();
         let object = json!({

@@ -1,4 +1,4 @@
-//! Goal: an operator without any right beyond two namespaces works there, and says what it cannot see. Method:
+//! Goal: an operator without any right beyond two namespaces, and none to Secrets, works there, and says what it cannot see. Method:
 //! the chart with `namespaces`, for a class of its own, and clusters in both.
 
 #![allow(
@@ -7,11 +7,18 @@
     reason = "a test fails by panicking"
 )]
 
-use kvorum_zones::cluster::Space;
+use kvorum_zones::cluster::{Cluster, Space};
 use kvorum_zones::install;
 use kvorum_zones::limits::{CONDITION, READY};
 use kvorum_zones::world::World;
 use serde_json::json;
+
+async fn stalls(cluster: &Cluster<'_>, why: &str) {
+    let said = cluster.condition("Stalled", "True", CONDITION).await;
+    let (reason, message) = said.unwrap();
+    println!("{reason}: {message}");
+    assert!(message.contains(why), "{message}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_of_two_namespaces_needs_listed_zones_and_nothing_else() {
@@ -26,7 +33,7 @@ async fn an_operator_of_two_namespaces_needs_listed_zones_and_nothing_else() {
     let chart = install::chart();
     let chart = chart.to_string_lossy();
     let values = format!(
-        "crds.enabled=false,class={class},namespaces={{{},{}}}",
+        "crds.enabled=false,rbac.secrets=false,class={class},namespaces={{{},{}}}",
         one.name, two.name
     );
     let install = [
@@ -55,6 +62,11 @@ async fn an_operator_of_two_namespaces_needs_listed_zones_and_nothing_else() {
         .create_labelled("unlisted", json!({}), &labels)
         .await
         .unwrap();
+    let secured = json!({ "members": 1, "placement": { "zoneSpread": "Disabled" }, "tls": { "mode": "Auto" } });
+    let secured = two
+        .create_labelled("secured", secured, &labels)
+        .await
+        .unwrap();
     listed.ready(READY).await.unwrap();
     anywhere.ready(READY).await.unwrap();
     let layout = listed.layout().await.unwrap();
@@ -64,12 +76,9 @@ async fn an_operator_of_two_namespaces_needs_listed_zones_and_nothing_else() {
         .await
         .unwrap();
     assert_eq!(reason, "NodesNotVisible");
-    let (reason, message) = unlisted
-        .condition("Stalled", "True", CONDITION)
-        .await
-        .unwrap();
-    println!("{reason}: {message}");
-    assert!(message.contains("spec.placement.zones: must list the zones"));
+    stalls(&unlisted, "spec.placement.zones: must list the zones").await;
+    let may_not = "spec.tls.mode: needs an operator that may get, create and patch Secrets";
+    stalls(&secured, may_not).await;
 
     let uninstall = ["uninstall", &class, "--namespace", &home.name, "--wait"];
     install::run_helm(&world, &uninstall).await.unwrap();

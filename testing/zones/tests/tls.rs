@@ -22,8 +22,8 @@ async fn a_cluster_is_born_with_tls_and_serves_who_has_the_secret() {
     };
     install::operator(&world).await.unwrap();
     let space = Space::new(&world, "tls-birth").await.unwrap();
-    let wish = json!({ "tls": { "mode": "Auto" } });
-    let cluster = space.create("orders", wish).await.unwrap();
+    // Nothing is asked for: this is the default.
+    let cluster = space.create("orders", json!({ "tls": {} })).await.unwrap();
     let took = cluster.ready(READY).await.unwrap();
     println!(
         "three members with TLS: Ready after {:.1} s",
