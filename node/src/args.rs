@@ -1,6 +1,7 @@
 //! The command line: etcd's flags, each also as `ETCD_<FLAG>`, and a few of ours.
 
 pub mod accepted;
+pub mod refused;
 pub mod tls;
 
 use clap::{ArgAction, Parser, ValueEnum};
@@ -203,18 +204,6 @@ pub struct Args {
     #[arg(long, env = "ETCD_GRPC_KEEPALIVE_TIMEOUT", default_value = "20s")]
     pub grpc_keepalive_timeout: String,
 
-    /// Not served: a cluster without a quorum is restored from a snapshot.
-    #[arg(long, env = "ETCD_FORCE_NEW_CLUSTER", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide = true)]
-    pub force_new_cluster: bool,
-
-    /// Not served: certificates are given.
-    #[arg(long, env = "ETCD_AUTO_TLS", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide = true)]
-    pub auto_tls: bool,
-
-    /// Not served: certificates are given.
-    #[arg(long, env = "ETCD_PEER_AUTO_TLS", num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide = true)]
-    pub peer_auto_tls: bool,
-
     /// Certificates.
     #[command(flatten)]
     pub tls: tls::TlsArgs,
@@ -230,6 +219,10 @@ pub struct Args {
     /// Flags of etcd's that mean nothing here.
     #[command(flatten)]
     pub accepted: accepted::Accepted,
+
+    /// Flags of etcd's that are refused.
+    #[command(flatten)]
+    pub refused: refused::Refused,
 }
 
 /// etcd's `--initial-cluster-state`.

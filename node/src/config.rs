@@ -146,6 +146,10 @@ fn wrong(flag: &'static str, reason: impl Into<String>) -> Wrong {
 fn urls(flag: &'static str, text: &str) -> Result<Vec<String>, Wrong> {
     let mut list = Vec::new();
     for url in text.split(',').map(str::trim).filter(|u| !u.is_empty()) {
+        if url.starts_with("unix://") || url.starts_with("unixs://") {
+            let reason = "Unix sockets are not served: listen on http://127.0.0.1:port, which nobody outside reaches";
+            return Err(wrong(flag, format!("{url}: {reason}")));
+        }
         let known = ["http://", "https://"].into_iter();
         let mut found = known.filter_map(|scheme| Some((scheme, url.strip_prefix(scheme)?)));
         let Some((scheme, rest)) = found.next_back() else {
@@ -185,21 +189,10 @@ fn addresses(flag: &'static str, text: &str) -> Result<Vec<Listen>, Wrong> {
 
 /// Flags that would promise what is not there.
 fn not_served(args: &Args) -> Result<(), Wrong> {
-    let certificates = "not served: give certificates by --cert-file and --key-file (and --peer-…)";
-    for (asked, flag, reason) in [
-        (
-            args.force_new_cluster,
-            "force-new-cluster",
-            "not served: restore a snapshot with `etcdutl snapshot restore` into new members",
-        ),
-        (args.auto_tls, "auto-tls", certificates),
-        (args.peer_auto_tls, "peer-auto-tls", certificates),
-    ] {
-        if asked {
-            return Err(wrong(flag, reason));
-        }
+    match args.refused.given() {
+        Some((flag, reason)) => Err(wrong(flag, reason)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn maybe(flag: &'static str, text: Option<&String>) -> Result<Vec<Listen>, Wrong> {

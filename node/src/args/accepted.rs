@@ -68,4 +68,24 @@ accepted! {
     lease_checkpoint_persist: "experimental-enable-lease-checkpoint-persist", "ETCD_EXPERIMENTAL_ENABLE_LEASE_CHECKPOINT_PERSIST";
     experimental_initial_corrupt_check: "experimental-initial-corrupt-check", "ETCD_EXPERIMENTAL_INITIAL_CORRUPT_CHECK";
     experimental_watch_progress: "experimental-watch-progress-notify-interval", "ETCD_EXPERIMENTAL_WATCH_PROGRESS_NOTIFY_INTERVAL";
+    discovery_dial_timeout: "discovery-dial-timeout", "ETCD_DISCOVERY_DIAL_TIMEOUT";
+    discovery_request_timeout: "discovery-request-timeout", "ETCD_DISCOVERY_REQUEST_TIMEOUT";
+    discovery_keepalive_time: "discovery-keepalive-time", "ETCD_DISCOVERY_KEEPALIVE_TIME";
+    discovery_keepalive_timeout: "discovery-keepalive-timeout", "ETCD_DISCOVERY_KEEPALIVE_TIMEOUT";
+    discovery_insecure_transport: "discovery-insecure-transport", "ETCD_DISCOVERY_INSECURE_TRANSPORT";
+    discovery_insecure_skip_tls_verify: "discovery-insecure-skip-tls-verify", "ETCD_DISCOVERY_INSECURE_SKIP_TLS_VERIFY";
+    discovery_cert: "discovery-cert", "ETCD_DISCOVERY_CERT";
+    discovery_key: "discovery-key", "ETCD_DISCOVERY_KEY";
+    discovery_cacert: "discovery-cacert", "ETCD_DISCOVERY_CACERT";
+    discovery_user: "discovery-user", "ETCD_DISCOVERY_USER";
+    discovery_password: "discovery-password", "ETCD_DISCOVERY_PASSWORD";
+    discovery_fallback: "discovery-fallback", "ETCD_DISCOVERY_FALLBACK";
+    discovery_proxy: "discovery-proxy", "ETCD_DISCOVERY_PROXY";
+    discovery_srv_name: "discovery-srv-name", "ETCD_DISCOVERY_SRV_NAME";
+    distributed_tracing_address: "distributed-tracing-address", "ETCD_DISTRIBUTED_TRACING_ADDRESS";
+    distributed_tracing_service_name: "distributed-tracing-service-name", "ETCD_DISTRIBUTED_TRACING_SERVICE_NAME";
+    distributed_tracing_instance_id: "distributed-tracing-instance-id", "ETCD_DISTRIBUTED_TRACING_INSTANCE_ID";
+    distributed_tracing_sampling_rate: "distributed-tracing-sampling-rate", "ETCD_DISTRIBUTED_TRACING_SAMPLING_RATE";
+    client_cert_file: "client-cert-file", "ETCD_CLIENT_CERT_FILE";
+    client_key_file: "client-key-file", "ETCD_CLIENT_KEY_FILE";
 }

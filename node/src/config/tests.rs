@@ -95,12 +95,58 @@ fn wrong_flags_say_what_to_do() {
             "revisions",
         ),
         (&["--no-such-flag"], "--no-such-flag"),
-        (&["--force-new-cluster"], "etcdutl snapshot restore"),
         (&["--grpc-keepalive-timeout", "soon"], "must be a duration"),
     ] {
         let message = config(flags).unwrap_err();
         assert!(message.contains(word), "{flags:?}: {message}");
     }
+}
+
+/// Whoever gives a flag that is not served is told what to do instead; with the value that asks for nothing it
+/// is taken, as scripts give it.
+#[test]
+fn what_is_not_served_names_the_way_instead() {
+    for (flags, word) in [
+        (
+            &["--config-file=/etc/etcd.yaml"][..],
+            "as a flag or as an environment variable",
+        ),
+        (&["--discovery=https://x/y"], "--initial-cluster"),
+        (&["--discovery-srv", "example.com"], "--initial-cluster"),
+        (
+            &["--discovery-token=t", "--discovery-endpoints=http://x:1"],
+            "--initial-cluster",
+        ),
+        (&["--discovery-endpoints=http://x:1"], "--initial-cluster"),
+        (&["--auto-tls"], "--cert-file and --key-file"),
+        (&["--auto-tls=true"], "--cert-file and --key-file"),
+        (&["--peer-auto-tls"], "--peer-trusted-ca-file"),
+        (&["--peer-client-cert-file=x"], "good for both uses"),
+        (&["--peer-client-key-file=x"], "good for both uses"),
+        (&["--force-new-cluster"], "etcdutl snapshot restore"),
+        (
+            &["--listen-client-urls=unix:///run/etcd.sock"],
+            "http://127.0.0.1:port",
+        ),
+        (&["--listen-peer-urls=unixs://a:1"], "http://127.0.0.1:port"),
+    ] {
+        let message = config(flags).unwrap_err();
+        let named = flags[0].split('=').next().unwrap();
+        assert!(
+            message.starts_with(named) && message.contains(word),
+            "{flags:?}: {message}"
+        );
+    }
+    let nothing = [
+        "--config-file=",
+        "--discovery=",
+        "--discovery-srv=",
+        "--auto-tls=false",
+        "--peer-auto-tls=false",
+        "--force-new-cluster=false",
+        "--peer-client-cert-file=",
+    ];
+    config(&nothing).unwrap();
 }
 
 #[test]
