@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
-use kvorum_testbed::tools::{self, ToolSet};
+use kvorum_testbed::tools::{self, ToolSet, clients};
 use kvorum_testbed::{Testbed, UpOptions, debian};
 
 use crate::cli::TestOptions;
@@ -112,6 +112,13 @@ fn build(layers: &[Layer], foreign: bool) -> Result<(Environment, Option<Program
         environment.push(("KVORUM_NODE_BIN", built.path("kvorum-node").into()));
         environment.push(("KVORUM_OPERATOR_BIN", built.path("kvorum-operator").into()));
         programs = Some(built);
+    }
+    if layers.contains(&Layer::Conformance) {
+        let go = tools::ensure(ToolSet::GoClient)?.join("clients");
+        environment.push(("KVORUM_GO_CLIENT_BIN", go.into()));
+        environment.push(("KVORUM_PYTHON_BIN", clients::ensure_python()?.into()));
+        environment.push(("KVORUM_PYTHON_SESSION", clients::python_session().into()));
+        environment.push(("KVORUM_RUST_CLIENT_BIN", clients::ensure_rust()?.into()));
     }
     if layers.contains(&Layer::Faults) {
         let checker = tools::ensure(ToolSet::Linearizability)?.join("linearizability");

@@ -18,12 +18,33 @@ const NEEDED: [(&str, &str); 9] = [
     ("unshare", "util-linux"),
 ];
 
-/// Installs what is missing with apt-get.
+/// What builds clients from .proto files.
+const PROTOC: [(&str, &str); 2] = [
+    ("protoc", "protobuf-compiler"),
+    (
+        "/usr/include/google/protobuf/descriptor.proto",
+        "libprotobuf-dev",
+    ),
+];
+
+/// Installs what a testbed needs and is missing with apt-get.
 ///
 /// # Errors
 /// If apt-get is not there or fails; the message names the packages.
 pub fn install_missing() -> Result<()> {
-    let mut packages: Vec<&str> = NEEDED
+    install(&NEEDED)
+}
+
+/// Installs protoc with the types of its own.
+///
+/// # Errors
+/// If apt-get is not there or fails; the message names the packages.
+pub fn install_protoc() -> Result<()> {
+    install(&PROTOC)
+}
+
+fn install(needed: &[(&str, &'static str)]) -> Result<()> {
+    let mut packages: Vec<&str> = needed
         .iter()
         .filter(|(program, _)| find_program(program).is_none())
         .map(|(_, package)| *package)

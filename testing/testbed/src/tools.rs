@@ -1,7 +1,9 @@
-//! Kubernetes, etcd, CoreDNS and Helm, built from Go modules of our own into a cache outside the work tree.
+//! Kubernetes, etcd, CoreDNS and Helm, built from Go modules of our own into a cache outside the work tree; and clients of
+//! etcd in other languages.
 
 mod build;
 mod catalog;
+pub mod clients;
 
 use std::path::{Path, PathBuf};
 

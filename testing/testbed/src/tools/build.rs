@@ -25,32 +25,52 @@ pub(super) fn is_built(spec: &Spec, root: &Path) -> bool {
 
 /// The directory of the built set; builds it first if it is not there.
 pub(super) fn ensure(spec: &Spec, root: &Path) -> Result<PathBuf> {
-    let directory = root.join(spec.directory_name());
+    cached(root, &spec.directory_name(), spec.title, |partial| {
+        check_go()?;
+        build(spec, partial)
+    })
+}
+
+/// A directory of the cache. It is made once, under another name until it is whole, whoever else wants it meanwhile;
+/// `make` gives the part of what it was given that is to be kept.
+pub(super) fn cached(
+    root: &Path,
+    name: &str,
+    title: &str,
+    make: impl FnOnce(&Path) -> Result<PathBuf>,
+) -> Result<PathBuf> {
+    let directory = root.join(name);
     if directory.exists() {
         return Ok(directory);
     }
-    check_go()?;
     make_dir(root)?;
-    let lock_file = root.join(format!("{}.lock", spec.directory_name()));
+    let lock_file = root.join(format!("{name}.lock"));
     let lock = File::create(&lock_file)
         .with_context(|| format!("cannot create {}", lock_file.display()))?;
     if lock.try_lock().is_err() {
-        eprintln!("waiting for another process that builds {}", spec.title);
+        eprintln!("waiting for another process that builds {title}");
         lock.lock()
             .with_context(|| format!("cannot lock {}", lock_file.display()))?;
     }
-    if !directory.exists() {
-        build(spec, &directory)?;
+    if directory.exists() {
+        return Ok(directory);
     }
+    let partial = root.join(format!("{name}.partial"));
+    fs::remove_dir_all(&partial).ok();
+    make_dir(&partial)?;
+    let made = make(&partial)?;
+    fs::rename(&made, &directory).with_context(|| {
+        format!(
+            "cannot rename {} to {}",
+            made.display(),
+            directory.display()
+        )
+    })?;
+    fs::remove_dir_all(&partial).ok();
     Ok(directory)
 }
 
-fn build(spec: &Spec, directory: &Path) -> Result<()> {
-    // Not `with_extension`: the versions in these names have dots.
-    let mut partial = directory.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    fs::remove_dir_all(&partial).ok();
+fn build(spec: &Spec, partial: &Path) -> Result<PathBuf> {
     let (source, programs) = (partial.join("src"), partial.join("bin"));
     make_dir(&source)?;
     make_dir(&programs)?;
@@ -65,14 +85,7 @@ fn build(spec: &Spec, directory: &Path) -> Result<()> {
     if let Some((module, from)) = spec.copies {
         copy_yaml(&module_directory(module, &source)?.join(from), &programs)?;
     }
-    fs::rename(&programs, directory).with_context(|| {
-        format!(
-            "cannot rename {} to {}",
-            programs.display(),
-            directory.display()
-        )
-    })?;
-    fs::remove_dir_all(&partial).with_context(|| format!("cannot remove {}", partial.display()))
+    Ok(programs)
 }
 
 /// Where Go keeps the source of a module that was built from.

@@ -19,6 +19,8 @@ pub enum ToolSet {
     Pause,
     /// `cert-manager`: its controllers for certificates by CAs, in one process; with its definitions as files.
     CertManager,
+    /// `clients`: a session of etcd's Go client.
+    GoClient,
     /// `linearizability`, which checks recorded histories.
     Linearizability,
 }
@@ -77,6 +79,18 @@ fn tools(
     }
 }
 
+/// One version of etcd.
+fn etcd(
+    module: &'static str,
+    title: &'static str,
+    files: Vec<(&'static str, &'static str)>,
+) -> Spec {
+    Spec {
+        renames: ETCD_RENAMES,
+        ..tools(module, title, files, 600, 110)
+    }
+}
+
 /// The program that a module is.
 fn program(
     module: &'static str,
@@ -94,26 +108,16 @@ fn program(
 impl ToolSet {
     pub(super) fn spec(self) -> Spec {
         match self {
-            Self::Etcd37 => Spec {
-                renames: ETCD_RENAMES,
-                ..tools(
-                    "etcd-3.7",
-                    "etcd 3.7.3",
-                    module_files!("etcd-3.7", "go.sum"),
-                    600,
-                    110,
-                )
-            },
-            Self::Etcd36 => Spec {
-                renames: ETCD_RENAMES,
-                ..tools(
-                    "etcd-3.6",
-                    "etcd 3.6.16",
-                    module_files!("etcd-3.6", "go.sum"),
-                    600,
-                    110,
-                )
-            },
+            Self::Etcd37 => etcd(
+                "etcd-3.7",
+                "etcd 3.7.3",
+                module_files!("etcd-3.7", "go.sum"),
+            ),
+            Self::Etcd36 => etcd(
+                "etcd-3.6",
+                "etcd 3.6.16",
+                module_files!("etcd-3.6", "go.sum"),
+            ),
             Self::Kubernetes => Spec {
                 link_flags: KUBERNETES_FLAGS,
                 ..tools(
@@ -148,6 +152,13 @@ impl ToolSet {
                     450,
                 )
             },
+            Self::GoClient => program(
+                "clients",
+                "the Go client",
+                module_files!("clients", "go.sum", "main.go", "concurrency.go", "users.go"),
+                355,
+                60,
+            ),
             Self::Linearizability => program(
                 "linearizability",
                 "the linearizability checker",
@@ -169,29 +180,31 @@ impl ToolSet {
 impl Spec {
     /// Names the built set: changes with anything that goes into it.
     pub(super) fn directory_name(&self) -> String {
-        let mut hash = Sha256::new();
-        for part in self
-            .files
-            .iter()
-            .flat_map(|(name, text)| [*name, *text])
-            .chain([self.link_flags, self.target])
-            .chain(
-                self.copies
-                    .iter()
-                    .flat_map(|(module, from)| [*module, *from]),
-            )
-        {
-            hash.update(part.as_bytes());
-            hash.update([0]);
-        }
-        let digest: String = hash
-            .finalize()
-            .iter()
-            .take(6)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{}-{digest}", self.module)
+        let files = self.files.iter().flat_map(|(name, text)| [*name, *text]);
+        let copies = self.copies.iter();
+        directory_name(
+            self.module,
+            files
+                .chain([self.link_flags, self.target])
+                .chain(copies.flat_map(|(module, from)| [*module, *from])),
+        )
     }
+}
+
+/// A name that changes with anything that goes into what it names.
+pub(super) fn directory_name<'a>(name: &str, parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let digest = hash.finalize();
+    let digest: String = digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{name}-{digest}")
 }
 
 #[cfg(test)]
