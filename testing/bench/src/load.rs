@@ -110,6 +110,7 @@ async fn work(
         match operation {
             Operation::Put => drop(kv.put(put(numbers.next() >> 1, &value)).await?),
             Operation::Get => drop(kv.range(get(n)).await?),
+            Operation::Serializable => drop(kv.range(serializable(n)).await?),
             Operation::Range => drop(kv.range(range(n)).await?),
             Operation::Txn => {
                 let own = seed % KEYS;
@@ -139,6 +140,13 @@ fn get(n: u64) -> RangeRequest {
     RangeRequest {
         key: key(n).into(),
         ..RangeRequest::default()
+    }
+}
+
+fn serializable(n: u64) -> RangeRequest {
+    RangeRequest {
+        serializable: true,
+        ..get(n)
     }
 }
 

@@ -4,12 +4,15 @@
 //! of a run are what counts.
 
 mod load;
+mod moments;
 mod report;
 mod rows;
+mod watchers;
 
 use anyhow::Context;
 use clap::Parser;
 use kvorum_processes::{Cluster, Program};
+use moments::Moment;
 use report::Sample;
 use rows::Row;
 use std::time::Duration;
@@ -32,9 +35,17 @@ struct Args {
     #[arg(long, default_value_t = 3)]
     seconds: u64,
 
-    /// Rows to run [default: all]: put-1, put-64, put-256, get-64, txn-64, range-16.
+    /// Rows to run [default: all, unless moments are named].
     #[arg(long, value_delimiter = ',')]
     rows: Vec<Row>,
+
+    /// Moments to measure, with three members or more [default: all, unless rows are named].
+    #[arg(long, value_delimiter = ',')]
+    moments: Vec<Moment>,
+
+    /// Megabytes that the moment `reclaim` writes twice before it compacts the older half away.
+    #[arg(long, default_value_t = 1200)]
+    reclaim_mb: u64,
 
     /// Bytes of a value.
     #[arg(long, default_value_t = 256)]
@@ -55,11 +66,13 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
-    let rows = if args.rows.is_empty() {
-        Row::all()
-    } else {
-        args.rows.clone()
-    };
+    let (mut rows, mut moments) = (args.rows.clone(), args.moments.clone());
+    if rows.is_empty() && moments.is_empty() {
+        (rows, moments) = (Row::all(), Moment::all());
+    }
+    if members < 3 {
+        moments.clear();
+    }
     let programs = [Program::kvorum(), Program::etcd()];
     let mut clusters = Vec::new();
     for program in &programs {
@@ -71,17 +84,15 @@ async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
             .context("filling the store failed")?;
         clusters.push(cluster);
     }
+    let say = |round: usize, rounds: usize, what: &dyn std::fmt::Display, which: usize| {
+        let name = programs[which].name();
+        eprint!("\rround {round}/{rounds} {members} members: {what} on {name:<8}");
+    };
     let mut samples = vec![[Vec::new(), Vec::new()]; rows.len()];
     for round in 1..=args.rounds {
         for (row, found) in rows.iter().zip(&mut samples) {
-            // Who goes first changes, so that neither always finds the warmer machine.
-            let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
-            for i in order {
-                eprint!(
-                    "\rround {round}/{} {members} members: {row} on {:<8}",
-                    args.rounds,
-                    programs[i].name()
-                );
+            for i in order(round) {
+                say(round, args.rounds, row, i);
                 let duration = Duration::from_secs(args.seconds);
                 let sample: Sample =
                     load::run(&clusters[i], *row, duration, args.value_bytes).await?;
@@ -89,7 +100,33 @@ async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
             }
         }
     }
+    let mut figures = vec![[Vec::new(), Vec::new()]; moments.len()];
+    for (moment, found) in moments.iter().zip(&mut figures) {
+        let rounds = moment.rounds(args.rounds);
+        for round in 1..=rounds {
+            for i in order(round) {
+                say(round, rounds, moment, i);
+                let cluster = &mut clusters[i];
+                let measured = moment.run(cluster, args.seconds, args.reclaim_mb);
+                found[i].push(measured.await?);
+            }
+        }
+    }
     eprintln!();
-    report::print(members, &rows, &samples);
+    if !rows.is_empty() {
+        report::print(members, &rows, &samples);
+    }
+    if !moments.is_empty() {
+        report::print_moments(members, &moments, &figures);
+    }
     Ok(())
+}
+
+/// Who goes first changes, so that neither always finds the warmer machine.
+fn order(round: usize) -> [usize; 2] {
+    if round.is_multiple_of(2) {
+        [0, 1]
+    } else {
+        [1, 0]
+    }
 }

@@ -1,5 +1,6 @@
 //! Medians over the rounds, and the table.
 
+use crate::moments::Moment;
 use crate::rows::Row;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ impl Sample {
     }
 }
 
-fn median(samples: &[Sample], of: impl Fn(&Sample) -> f64) -> f64 {
+fn median<T>(samples: &[T], of: impl Fn(&T) -> f64) -> f64 {
     let mut values: Vec<f64> = samples.iter().map(of).collect();
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)
@@ -72,5 +73,29 @@ pub(crate) fn print(members: u8, rows: &[Row], samples: &[[Vec<Sample>; 2]]) {
             cpu.0,
             cpu.1
         );
+    }
+}
+
+/// Prints the figures of moments.
+pub(crate) fn print_moments(members: u8, moments: &[Moment], figures: &[[Vec<Vec<f64>>; 2]]) {
+    println!("\n{members} members, fsync on; medians; ratio is kvorum to etcd");
+    println!(
+        "| {:<42} | {:<33} | {:>9} | {:>9} | {:>6} |",
+        "moment", "", "kvorum", "etcd", "ratio"
+    );
+    println!(
+        "|{:-<44}|{:-<35}|{:->11}|{:->11}|{:->8}|",
+        "", "", ":", ":", ":"
+    );
+    for (moment, [ours, theirs]) in moments.iter().zip(figures) {
+        for (place, figure) in moment.figures().iter().enumerate() {
+            let of = |round: &Vec<f64>| round.get(place).copied().unwrap_or(f64::NAN);
+            let (ours, theirs) = (median(ours, of), median(theirs, of));
+            println!(
+                "| {:<42} | {figure:<33} | {ours:>9.2} | {theirs:>9.2} | {:>6.2} |",
+                moment.to_string(),
+                ours / theirs
+            );
+        }
     }
 }

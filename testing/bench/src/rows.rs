@@ -14,6 +14,8 @@ pub(crate) enum Row {
     Put256,
     #[value(name = "get-64")]
     Get64,
+    #[value(name = "serializable-64")]
+    Serializable64,
     #[value(name = "txn-64")]
     Txn64,
     #[value(name = "range-16")]
@@ -26,6 +28,8 @@ pub(crate) enum Operation {
     Put,
     /// A linearizable get of one key.
     Get,
+    /// The same, of what the member has, without asking the others.
+    Serializable,
     /// As Kubernetes updates an object: put if the revision is the expected one, else get.
     Txn,
     /// A linearizable range of 100 keys.
@@ -41,6 +45,7 @@ impl Row {
         match self {
             Self::Put1 | Self::Put64 | Self::Put256 => Operation::Put,
             Self::Get64 => Operation::Get,
+            Self::Serializable64 => Operation::Serializable,
             Self::Txn64 => Operation::Txn,
             Self::Range16 => Operation::Range,
         }
@@ -50,7 +55,7 @@ impl Row {
         match self {
             Self::Put1 => 1,
             Self::Range16 => 16,
-            Self::Put64 | Self::Get64 | Self::Txn64 => 64,
+            Self::Put64 | Self::Get64 | Self::Serializable64 | Self::Txn64 => 64,
             Self::Put256 => 256,
         }
     }
@@ -61,6 +66,7 @@ impl fmt::Display for Row {
         let what = match self.operation() {
             Operation::Put => "put",
             Operation::Get => "get (linearizable)",
+            Operation::Serializable => "get (serializable)",
             Operation::Txn => "txn (Kubernetes-style)",
             Operation::Range => "range of 100",
         };
