@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use kvorum_testbed::{FaultCommand, limits};
 
 use crate::layers::Layer;
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     FailureModes,
     /// Record histories of concurrent clients under faults and have them checked
     Linearizability(LinearizabilityOptions),
+    /// Change valid inputs at random: of the log, of snapshots, of the API; whatever reads them must live on
+    Fuzz(FuzzOptions),
     /// Check the planner against a toy Kubernetes and a toy Raft, for as long as one likes
     ModelCheck(ModelCheckOptions),
     /// Check formatting, lints and generated files; changes nothing
@@ -104,6 +106,30 @@ pub(crate) struct LinearizabilityOptions {
     /// Draw the same requests and faults again, as a failure printed it
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+}
+
+/// What reads inputs from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FuzzTarget {
+    /// Segments of the write-ahead log
+    Log,
+    /// A directory that etcdutl restored
+    Snapshot,
+    /// Requests of a client, as they are on the wire
+    Api,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FuzzOptions {
+    /// Only these, several with commas [default: all]
+    #[arg(long = "target", value_enum, value_delimiter = ',')]
+    pub(crate) targets: Vec<FuzzTarget>,
+    /// How long each kind of input is changed
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// Try one input alone: a file that a finding named
+    #[arg(long)]
+    pub(crate) input: Option<std::path::PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -26,8 +26,9 @@ pub(crate) enum Layer {
 }
 
 /// Packages that only a layer of their own runs.
-const OWN_LAYER: [&str; 4] = [
+const OWN_LAYER: [&str; 5] = [
     "kvorum-processes",
+    "kvorum-fuzz",
     "kvorum-conformance",
     "kvorum-faults",
     "kvorum-zones",
@@ -114,7 +115,7 @@ impl Layer {
                 );
                 vec![command]
             }
-            Self::Nodes => vec![words("-p kvorum-processes")],
+            Self::Nodes => vec![words("-p kvorum-processes"), words("-p kvorum-fuzz")],
             Self::Conformance => vec![words("-p kvorum-conformance")],
             Self::Faults => vec![words("-p kvorum-faults")],
             Self::Api => zone_targets(true)
