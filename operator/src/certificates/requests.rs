@@ -80,14 +80,30 @@ pub(super) async fn look(
     let api = api(client, &cluster.names.namespace);
     let names: Vec<String> = wanted.iter().map(ResourceExt::name_any).collect();
     let found = try_join_all(names.iter().map(|name| api.get_opt(name))).await?;
-    let said = found.iter().flatten().find_map(unready);
+    Ok(compare(&cluster.uid, wanted, &found))
+}
+
+fn compare(
+    uid: &str,
+    wanted: Vec<DynamicObject>,
+    found: &[Option<DynamicObject>],
+) -> (Vec<DynamicObject>, Option<String>) {
+    let foreign = |is: &&DynamicObject| is.owner_references().iter().all(|owner| owner.uid != uid);
+    let there = || found.iter().flatten();
+    let said = match there().find(foreign) {
+        Some(is) => Some(format!(
+            "Certificate {} is there already and is not this cluster's: delete it, or give the KvCluster another name",
+            is.name_any()
+        )),
+        None => there().find_map(unready),
+    };
     let due = wanted.into_iter().zip(found);
     let due = due.filter(|(wanted, found)| {
-        found
-            .as_ref()
-            .is_none_or(|found| !holds(&found.data["spec"], &wanted.data["spec"]))
+        found.as_ref().is_none_or(|found| {
+            !foreign(&found) && !holds(&found.data["spec"], &wanted.data["spec"])
+        })
     });
-    Ok((due.map(|(wanted, _)| wanted).collect(), said))
+    (due.map(|(wanted, _)| wanted).collect(), said)
 }
 
 /// Why a Certificate is not ready as it is now, in cert-manager's words.
@@ -124,7 +140,32 @@ fn holds(found: &Value, wanted: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
     use super::*;
+
+    #[test]
+    fn what_is_missing_or_other_is_asked_for_and_somebody_elses_is_left_alone() {
+        let certificate = |size: u64, owner: &str| {
+            let spec =
+                json!({ "spec": { "privateKey": { "size": size }, "revisionHistoryLimit": 1 } });
+            let mut object = DynamicObject::new("orders-peer", &resource()).data(spec);
+            object.metadata.owner_references = Some(vec![OwnerReference {
+                uid: owner.to_owned(),
+                ..OwnerReference::default()
+            }]);
+            object
+        };
+        let mut wanted = certificate(256, "ours");
+        wanted.data = json!({ "spec": { "privateKey": { "size": 256 } } });
+        let asks = |found| compare("ours", vec![wanted.clone()], &[found]);
+        assert_eq!(asks(None).0.len(), 1, "missing");
+        assert_eq!(asks(Some(certificate(256, "ours"))).0.len(), 0, "defaults");
+        assert_eq!(asks(Some(certificate(521, "ours"))).0.len(), 1, "another");
+        let (due, said) = asks(Some(certificate(521, "theirs")));
+        assert_eq!(due.len(), 0, "not ours");
+        assert!(said.unwrap().contains("is not this cluster's: delete it"));
+    }
 
     #[test]
     fn only_what_cert_manager_said_of_the_newest_wish_counts() {
