@@ -157,8 +157,12 @@ pub async fn peers(
                     Ok(())
                 }
             };
-            if let Err(error) = outcome {
-                tracing::debug!(%error, "A peer connection ended");
+            match outcome {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    tracing::warn!(%error, "Closed a connection to the peer port: no member of this version sends this");
+                }
+                Err(error) => tracing::debug!(%error, "A peer connection ended"),
             }
         });
     }

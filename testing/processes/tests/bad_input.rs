@@ -108,17 +108,26 @@ async fn members_of_another_cluster_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_on_the_peer_port_is_shrugged_off() {
+async fn garbage_on_the_peer_port_is_refused_and_named() {
     let cluster = Cluster::start(&Program::kvorum(), 1, &[]).await;
     let peer = cluster.members[0].peer_endpoint();
-    for garbage in [
-        &b"KVP1\xff\xff\xff\xff garbage"[..],
-        b"GET / HTTP/1.1\r\n\r\n",
-        b"\0\0\0\0\0\0",
-        b"K",
+    for (garbage, reason) in [
+        (&b"KVP1\xff\xff\xff\xff garbage"[..], Some("frame size")),
+        (b"KVP1\0\0\0\x04abcd", Some("a peer sent a short frame")),
+        (
+            b"KVP1\0\0\0\x10abcdefghijklmnop",
+            Some("a peer sent a damaged frame"),
+        ),
+        // Whoever speaks HTTP gets HTTP's own answers.
+        (b"GET / HTTP/1.1\r\n\r\n", None),
+        (b"\0\0\0\0\0\0", None),
+        (b"K", None),
     ] {
         let mut socket = std::net::TcpStream::connect(&peer).unwrap();
         socket.write_all(garbage).unwrap();
+        if let Some(reason) = reason {
+            cluster.members[0].prints(reason).await;
+        }
     }
     cluster.members[0].client().put("k", "v").await.unwrap();
 }
