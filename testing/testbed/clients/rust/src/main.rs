@@ -7,11 +7,15 @@
 
 use std::fmt::Debug;
 use std::io::BufRead;
+use std::time::Duration;
 
 use etcd_client::{
     Client, Compare, CompareOp, ConnectOptions, DeleteOptions, Error, GetOptions, LockOptions,
     Permission, PutOptions, ResignOptions, Txn, TxnOp, WatchOptions, WatchStream,
 };
+
+/// For the whole session: one that hangs is a failure.
+const LIMIT: Duration = Duration::from_secs(90);
 
 type Played = Result<(), Error>;
 
@@ -26,6 +30,13 @@ async fn main() -> Played {
         .nth(1)
         .expect("give the endpoints, with commas between them");
     let endpoints: Vec<String> = endpoints.split(',').map(str::to_owned).collect();
+    let session = play(endpoints);
+    tokio::time::timeout(LIMIT, session)
+        .await
+        .expect("the session hangs")
+}
+
+async fn play(endpoints: Vec<String>) -> Played {
     let client = Client::connect(&endpoints, None).await?;
     let mut session = Session { client, endpoints };
     session.keys().await?;
