@@ -274,7 +274,7 @@ pub fn tend(
     progress: Progress,
     now: i64,
 ) -> Result<Kept, IssueError> {
-    let authorities = match (
+    let mut authorities = match (
         turn::next(kept, wish, progress, now),
         kept.authorities.clone(),
     ) {
@@ -317,6 +317,10 @@ pub fn tend(
         };
         let trust = authority.trust();
         leaves.insert(leaf, Issued { pair, trust });
+    }
+    if authorities.stand() != Stand::Steady && leaves != kept.leaves {
+        // Also where a crash left them unwritten: clients get their time from when there is something to take up.
+        authorities.since = now;
     }
     Ok(Kept {
         authorities: Some(authorities),

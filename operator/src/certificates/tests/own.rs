@@ -62,6 +62,51 @@ fn a_certificate_is_renewed_before_it_ends_and_nothing_else_is() {
     assert_eq!(renewed.not_after(), Some(due + LEAF_SECONDS));
 }
 
+/// What is there after a crash between the Secret of the CAs and those of what they sign.
+fn crashed(before: &Kept, after: &Kept) -> Kept {
+    Kept {
+        leaves: before.leaves.clone(),
+        ..after.clone()
+    }
+}
+
+#[test]
+fn what_a_crash_left_unwritten_is_written_before_a_change_of_cas_goes_on() {
+    let old = founded();
+    let wish = Wish {
+        generation: 1,
+        ..WISH
+    };
+    let begun = step(&old, wish, &old, NOW);
+    // Nobody trusts the new CAs yet, however long ago the step was taken.
+    let late = NOW + 100 * WISH.overlap;
+    let found = crashed(&old, &begun);
+    let mended = step(&found, wish, &old, late);
+    assert_eq!(mended.leaves, begun.leaves);
+    assert_eq!(signers(&mended), signers(&old));
+    assert_eq!(
+        step(&mended, wish, &mended, late + WISH.overlap - 1),
+        mended,
+        "clients get their time from now on"
+    );
+
+    let switched = step(&mended, wish, &mended, late + WISH.overlap);
+    assert_ne!(signers(&switched), signers(&old));
+    // Everybody shows what is kept, and that is still of the old CAs.
+    let later = late + 100 * WISH.overlap;
+    let found = crashed(&mended, &switched);
+    let mended = step(&found, wish, &mended, later);
+    assert_eq!(stand(&mended), Stand::Switching);
+    let both = mended.authorities.clone().unwrap();
+    for (leaf, issued) in &mended.leaves {
+        let authority = leaf.authority(&both);
+        assert!(issue::is_good(&issued.pair, authority, later), "{leaf:?}");
+        assert_eq!(issued.trust, authority.trust());
+    }
+    let dropped = step(&mended, wish, &mended, later + WISH.overlap);
+    assert_eq!(stand(&dropped), Stand::Steady);
+}
+
 #[test]
 fn a_change_of_cas_waits_for_every_member_and_for_clients() {
     let old = founded();
