@@ -143,8 +143,14 @@ impl Reader {
         Ok(Page { id, data })
     }
 
+    /// Pages that a walk can meet: a file may say that it has more than its length allows.
+    fn pages(&self) -> u64 {
+        let whole = self.length / u64::from(self.meta.page_size);
+        self.meta.pages.min(whole)
+    }
+
     fn walk(&self, root: u64, visit: &mut dyn FnMut(Leaf<'_>) -> io::Result<()>) -> io::Result<()> {
-        let left = self.meta.pages;
+        let left = self.pages();
         let mut walk = Walk {
             left,
             depth: 0,
@@ -193,7 +199,7 @@ impl Reader {
             // A small bucket's only page stands behind its header.
             0 => {
                 let data = value.get(BUCKET..).unwrap_or_default().to_vec();
-                let left = self.meta.pages;
+                let left = self.pages();
                 self.walk_page(
                     &Page { id: 0, data },
                     &mut Walk {

@@ -60,6 +60,41 @@ fn keys_out_of_order_are_refused() {
     assert!(wrong.is_err());
 }
 
+/// Sixty pages, each of which names the next one twice, in a file that claims to have endless pages: nothing but
+/// the file's length ends this walk, which is one of 2^59 steps.
+#[test]
+fn a_walk_ends_whatever_the_file_says_of_its_size() {
+    let mut data = Vec::new();
+    for id in 0..62_u64 {
+        let mut page = vec![0; 4096];
+        let (kind, count): (u16, u16) = match id {
+            0 | 1 => (4, 0),
+            61 => (2, 0),
+            _ => (1, 2),
+        };
+        page[..8].copy_from_slice(&id.to_le_bytes());
+        page[8..10].copy_from_slice(&kind.to_le_bytes());
+        page[10..12].copy_from_slice(&count.to_le_bytes());
+        for element in 0..usize::from(count) {
+            let below = 16 + element * 16 + 8;
+            page[below..below + 8].copy_from_slice(&(id + 1).to_le_bytes());
+        }
+        data.extend(page);
+    }
+    let mut meta = Vec::new();
+    meta.extend([0xED0C_DAED_u32, 2, 4096, 0].map(u32::to_le_bytes).concat());
+    meta.extend([2, 0, 1, u64::MAX, 1].map(u64::to_le_bytes).concat());
+    let sum = meta.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    meta.extend(sum.to_le_bytes());
+    data[16..16 + meta.len()].copy_from_slice(&meta);
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&data).unwrap();
+    let error = read(file).unwrap_err().to_string();
+    assert!(error.contains("form a circle"), "{error}");
+}
+
 fn small() -> impl Strategy<Value = Buckets> {
     let bytes = |n| prop::collection::vec(any::<u8>(), 0..n);
     let pairs = prop::collection::btree_map(bytes(40), bytes(2000), 0..40);
