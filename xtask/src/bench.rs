@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use kvorum_testbed::tools::{self, ToolSet};
 
-use crate::workspace::Programs;
+use crate::workspace::{Programs, pass_on};
 
 /// Builds ours and etcd in release and passes the arguments on.
 pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
@@ -31,14 +31,4 @@ pub(crate) fn run_operator(arguments: &[OsString]) -> Result<ExitCode> {
         .env("KVORUM_ETCD_BIN", etcd.join("etcd"))
         .env("KVORUM_KUBERNETES_DIR", tools::ensure(ToolSet::Kubernetes)?);
     pass_on(command.args(arguments))
-}
-
-fn pass_on(command: &mut Command) -> Result<ExitCode> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from))
 }

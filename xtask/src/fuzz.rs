@@ -1,16 +1,14 @@
 //! `cargo xtask fuzz`: runs the targets of crate kvorum-fuzz for as long as one likes.
 
-use std::process::ExitCode;
-
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use kvorum_testbed::tools::{self, ToolSet};
 
 use crate::cli::{FuzzOptions, FuzzTarget};
-use crate::workspace::{Programs, cargo};
+use crate::workspace::{Programs, cargo, run_shown};
 
 /// Runs them one after the other; fails with the first finding.
-pub(crate) fn run(options: &FuzzOptions) -> Result<ExitCode> {
+pub(crate) fn run(options: &FuzzOptions) -> Result<()> {
     let etcd = tools::ensure(ToolSet::Etcd37)?;
     let programs = Programs::build(&["kvorum-node"])?;
     let targets = if options.targets.is_empty() {
@@ -41,10 +39,5 @@ pub(crate) fn run(options: &FuzzOptions) -> Result<ExitCode> {
             .with_context(|| format!("cannot read {}", input.display()))?;
         command.env("KVORUM_FUZZ_INPUT", input);
     }
-    let status = command.status().context("cannot run cargo")?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    run_shown(&mut command, "run the fuzz targets to their end")
 }

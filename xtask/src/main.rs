@@ -59,7 +59,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Fault(fault) => println!("{}", fault.run(&Testbed::attach(name)?)?),
         Command::Image { out } => images::run(out.as_deref())?,
         Command::Test(options) => return test::run(options, Vec::new()),
-        Command::Fuzz(options) => return fuzz::run(options),
+        Command::Fuzz(options) => fuzz::run(options)?,
         Command::Linearizability(options) => return faults::check_histories(options),
         Command::FailureModes => return faults::write_failure_modes(),
         Command::ModelCheck(options) => return model::run(options),

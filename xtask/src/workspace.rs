@@ -1,7 +1,7 @@
 //! The work tree and cargo: where things are, how our programs are built.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
@@ -42,6 +42,17 @@ pub(crate) fn run_shown(command: &mut Command, what: &str) -> Result<()> {
         bail!("could not {what} ({status})");
     }
     Ok(())
+}
+
+/// Runs a command with its output shown, and ends as it does.
+pub(crate) fn pass_on(command: &mut Command) -> Result<ExitCode> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// The release builds of our programs, in one directory.

@@ -8,9 +8,9 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    cpu_us: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) cpu_us: f64,
 }
 
 impl Sample {

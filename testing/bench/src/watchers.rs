@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
+use crate::report::Sample;
+
 /// Watchers in all, and the connections that they share, one stream each.
 const WATCHERS: usize = 1000;
 const STREAMS: usize = 20;
@@ -55,13 +57,8 @@ pub(crate) async fn run(cluster: &Cluster, duration: Duration) -> anyhow::Result
         micros.extend(read.context("events are missing")???);
     }
     let cpu = cluster.cpu()?.saturating_sub(before);
-    micros.sort_unstable();
-    let percentile = |p: usize| micros.get(micros.len() * p / 100).copied().unwrap_or(0);
-    Ok(vec![
-        percentile(50) as f64 / 1000.0,
-        percentile(99) as f64 / 1000.0,
-        cpu.as_secs_f64() * 1e6 / micros.len().max(1) as f64,
-    ])
+    let events = Sample::new(micros, origin.elapsed(), cpu);
+    Ok(vec![events.p50_ms, events.p99_ms, events.cpu_us])
 }
 
 /// A value that says when it was sent; 256 bytes, as the values of other rows.
@@ -105,7 +102,7 @@ async fn read(
     mut stream: Streaming<WatchResponse>,
     origin: Instant,
     wanted: usize,
-) -> anyhow::Result<Vec<u64>> {
+) -> anyhow::Result<Vec<u32>> {
     let mut micros = Vec::with_capacity(wanted);
     while micros.len() < wanted {
         let answer = stream.message().await?.context("the stream ended")?;
@@ -114,7 +111,7 @@ async fn read(
             let value = event.kv.unwrap_or_default().value;
             let sent = value.get(..8).and_then(|bytes| bytes.try_into().ok());
             let sent = u64::from_le_bytes(sent.context("not a value of ours")?);
-            micros.push(now.saturating_sub(sent));
+            micros.push(u32::try_from(now.saturating_sub(sent)).unwrap_or(u32::MAX));
         }
     }
     Ok(micros)

@@ -103,33 +103,30 @@ async fn turn() -> tokio::sync::MutexGuard<'static, ()> {
     TURN.get_or_init(Mutex::default).lock().await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_go_client_and_its_concurrency_package_see_no_difference() {
+/// A client's session on both, compared, and with what was reviewed.
+async fn sees_no_difference(name: &str, client: fn() -> Command) {
     let _turn = turn().await;
-    let client = || Command::new(named("KVORUM_GO_CLIENT_BIN"));
     let etcd = played(Program::etcd(), client).await;
     assert_eq!(played(Program::kvorum(), client).await, etcd);
-    insta::assert_snapshot!("go", etcd);
+    insta::assert_snapshot!(name, etcd);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_go_client_and_its_concurrency_package_see_no_difference() {
+    sees_no_difference("go", || Command::new(named("KVORUM_GO_CLIENT_BIN"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_python_client_sees_no_difference() {
-    let _turn = turn().await;
     let client = || {
         let mut command = Command::new(named("KVORUM_PYTHON_BIN"));
         command.arg("-u").arg(named("KVORUM_PYTHON_SESSION"));
         command
     };
-    let etcd = played(Program::etcd(), client).await;
-    assert_eq!(played(Program::kvorum(), client).await, etcd);
-    insta::assert_snapshot!("python", etcd);
+    sees_no_difference("python", client).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_rust_client_sees_no_difference() {
-    let _turn = turn().await;
-    let client = || Command::new(named("KVORUM_RUST_CLIENT_BIN"));
-    let etcd = played(Program::etcd(), client).await;
-    assert_eq!(played(Program::kvorum(), client).await, etcd);
-    insta::assert_snapshot!("rust", etcd);
+    sees_no_difference("rust", || Command::new(named("KVORUM_RUST_CLIENT_BIN"))).await;
 }

@@ -1,8 +1,7 @@
 //! A kube-apiserver of its own, whose etcd is a cluster of our members: a drop-in has to carry it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +10,7 @@ use kube::{Client, Config};
 use kvorum_testbed::write_account_keys;
 
 use crate::limits::{API_READY, POLL};
+use crate::process::Process;
 
 /// Who may do everything, by this word alone.
 const TOKEN: &str = "of-a-test";
@@ -19,8 +19,7 @@ const TOKEN: &str = "of-a-test";
 pub struct ApiServer {
     /// A client that may do everything.
     pub client: Client,
-    child: Child,
-    log: PathBuf,
+    process: Process,
     // What it writes lies here.
     _directory: tempfile::TempDir,
 }
@@ -48,17 +47,12 @@ impl ApiServer {
         write_account_keys(directory.path())?;
         let tokens = format!("{TOKEN},tester,tester,system:masters\n");
         std::fs::write(directory.path().join("tokens.csv"), tokens)?;
-        let child = Command::new(program)
-            .args(flags(address, etcd, directory.path()))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log)?)
-            .spawn()
-            .context("the API server cannot be started")?;
+        let mut command = Command::new(program);
+        command.args(flags(address, etcd, directory.path()));
+        let process = Process::spawn(&mut command, &log)?;
         let mut server = Self {
             client: client(address)?,
-            child,
-            log,
+            process,
             _directory: directory,
         };
         server.ready().await?;
@@ -72,28 +66,11 @@ impl ApiServer {
             if self.client.request_text(request).await.is_ok() {
                 return Ok(());
             }
-            let ended = self.child.try_wait()?;
-            if ended.is_some() || started.elapsed() > API_READY {
-                bail!("the API server is not ready: {}", self.tail());
+            if self.process.ended()? || started.elapsed() > API_READY {
+                bail!("the API server is not ready: {}", self.process.tail());
             }
             tokio::time::sleep(POLL).await;
         }
-    }
-
-    /// The end of what it printed.
-    #[must_use]
-    pub fn tail(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().rev().take(20).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for ApiServer {
-    fn drop(&mut self) {
-        // Already gone is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,8 +1,7 @@
 //! cert-manager as a process beside the cluster: its controllers, and CAs for tests to sign with.
 
-use std::fs::File;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use kube::Api;
@@ -12,12 +11,14 @@ use serde_json::{Value, json};
 
 use crate::cluster::Space;
 use crate::limits::CONDITION;
+use crate::process::Process;
 use crate::world::{World, blocking, until};
 
 /// A running cert-manager; it ends with this.
 pub struct CertManager {
-    child: Child,
-    log: tempfile::NamedTempFile,
+    process: Process,
+    // What it prints lies here.
+    _log: tempfile::NamedTempFile,
 }
 
 impl CertManager {
@@ -47,14 +48,9 @@ impl CertManager {
             String::from_utf8_lossy(&applied.stderr)
         );
         let log = tempfile::NamedTempFile::new()?;
-        let child = Command::new(directory.join("cert-manager"))
-            .arg(&world.kubeconfig)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(log.path())?)
-            .spawn()
-            .context("cert-manager cannot be started")?;
-        let mut this = Self { child, log };
+        let mut command = Command::new(directory.join("cert-manager"));
+        let process = Process::spawn(command.arg(&world.kubeconfig), log.path())?;
+        let mut this = Self { process, _log: log };
         this.lives()?;
         Ok(Some(this))
     }
@@ -64,20 +60,10 @@ impl CertManager {
     /// # Errors
     /// When it does not, with the end of what it printed.
     pub fn lives(&mut self) -> Result<()> {
-        if self.child.try_wait()?.is_some() {
-            let text = std::fs::read_to_string(self.log.path()).unwrap_or_default();
-            let lines: Vec<&str> = text.lines().rev().take(10).collect();
-            bail!("cert-manager has ended: {}", lines.join("\n"));
+        if self.process.ended()? {
+            bail!("cert-manager has ended: {}", self.process.tail());
         }
         Ok(())
-    }
-}
-
-impl Drop for CertManager {
-    fn drop(&mut self) {
-        // Already gone is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

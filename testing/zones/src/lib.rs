@@ -18,6 +18,7 @@ pub mod etcd;
 pub mod install;
 pub mod limits;
 pub mod load;
+mod process;
 pub mod program;
 pub mod secure;
 pub mod served;

@@ -1,19 +1,16 @@
 //! An operator as a process of its own, beside the one that is installed: for a class of KvClusters that
 //! only it looks after, so that it can be made to die.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use kvorum_testbed::Testbed;
 
+use crate::process::Process;
+
 /// A running operator.
-pub struct Operator {
-    child: Child,
-    log: PathBuf,
-}
+pub struct Operator(Process);
 
 impl Operator {
     /// Starts one for this class; with a failpoint, it will die there.
@@ -37,18 +34,11 @@ impl Operator {
             ])
             .env("KUBECONFIG", testbed.kubeconfig())
             .env("NO_COLOR", "1")
-            .env_remove("KVORUM_FAILPOINT")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::options().create(true).append(true).open(log)?);
+            .env_remove("KVORUM_FAILPOINT");
         if let Some(failpoint) = failpoint {
             command.env("KVORUM_FAILPOINT", failpoint);
         }
-        let child = command.spawn().context("the operator cannot be started")?;
-        Ok(Self {
-            child,
-            log: log.to_owned(),
-        })
+        Process::spawn(&mut command, log).map(Self)
     }
 
     /// Waits until it has died by itself.
@@ -57,27 +47,16 @@ impl Operator {
     /// When it lives on.
     pub async fn death(mut self, deadline: Duration) -> Result<()> {
         let started = Instant::now();
-        while self.child.try_wait()?.is_none() {
+        while !self.0.ended()? {
             if started.elapsed() > deadline {
-                bail!("the operator did not reach its failpoint: {}", self.tail());
+                bail!(
+                    "the operator did not reach its failpoint: {}",
+                    self.0.tail()
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
-    }
-
-    fn tail(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().rev().take(10).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        // Already gone is as good.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -1,6 +1,9 @@
 //! Clusters with TLS, as those see them who have the Secret for clients.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kvorum_api::TlsStatus;
@@ -12,14 +15,18 @@ use crate::limits::OPERATED;
 use crate::world::until;
 
 impl Cluster<'_> {
+    async fn client_secret(&self) -> Result<BTreeMap<String, ByteString>> {
+        let name = format!("{}-client-tls", self.name);
+        let secret = self.space.api::<Secret>().get(&name).await?;
+        secret.data.context("the Secret is empty")
+    }
+
     /// A client that has the Secret, and with `shows` also shows its certificate.
     ///
     /// # Errors
     /// When there is no Secret, or the member does not take it.
     pub async fn secure(&self, shows: bool) -> Result<Client> {
-        let name = format!("{}-client-tls", self.name);
-        let secret = self.space.api::<Secret>().get(&name).await?;
-        let data = secret.data.context("the Secret is empty")?;
+        let data = self.client_secret().await?;
         let of = |key: &str| data.get(key).map(|text| &text.0[..]).unwrap_or_default();
         let endpoint = self.served.endpoints().await?;
         let endpoint = endpoint.first().context("the cluster has no member")?;
@@ -37,9 +44,7 @@ impl Cluster<'_> {
     /// # Errors
     /// When there is no Secret.
     pub async fn trusted(&self) -> Result<String> {
-        let name = format!("{}-client-tls", self.name);
-        let secret = self.space.api::<Secret>().get(&name).await?;
-        let data = secret.data.context("the Secret is empty")?;
+        let data = self.client_secret().await?;
         let ca = data.get("ca.crt").context("the Secret has no CA")?;
         Ok(String::from_utf8(ca.0.clone())?)
     }

@@ -44,12 +44,23 @@ pub(super) struct Spec {
     pub(super) copies: Option<(&'static str, &'static str)>,
 }
 
-macro_rules! module_files {
-    ($module:literal $(, $file:literal)*) => {
-        vec![
-            ("go.mod", include_str!(concat!("../../gomod/", $module, "/go.mod"))),
-            $(($file, include_str!(concat!("../../gomod/", $module, "/", $file))),)*
-        ]
+/// All tools that a module names: its directory, what it is called, packages, CPU-seconds, and the files beside its go.mod.
+macro_rules! module {
+    ($module:literal, $title:literal, $packages:literal, $cpu_seconds:literal $(, $file:literal)*) => {
+        Spec {
+            module: $module,
+            title: $title,
+            files: vec![
+                ("go.mod", include_str!(concat!("../../gomod/", $module, "/go.mod"))),
+                $(($file, include_str!(concat!("../../gomod/", $module, "/", $file))),)*
+            ],
+            link_flags: PLAIN,
+            target: "tool",
+            packages: $packages,
+            cpu_seconds: $cpu_seconds,
+            renames: &[],
+            copies: None,
+        }
     };
 }
 
@@ -58,126 +69,74 @@ const PLAIN: &str = "-s -w";
 const KUBERNETES_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.4 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
 const ETCD_RENAMES: &[(&str, &str)] = &[("server", "etcd")];
 
-/// All tools that a module names.
-fn tools(
-    module: &'static str,
-    title: &'static str,
-    files: Vec<(&'static str, &'static str)>,
-    packages: u32,
-    cpu_seconds: u32,
-) -> Spec {
-    Spec {
-        module,
-        title,
-        files,
-        link_flags: PLAIN,
-        target: "tool",
-        packages,
-        cpu_seconds,
-        renames: &[],
-        copies: None,
-    }
-}
-
-/// One version of etcd.
-fn etcd(
-    module: &'static str,
-    title: &'static str,
-    files: Vec<(&'static str, &'static str)>,
-) -> Spec {
-    Spec {
-        renames: ETCD_RENAMES,
-        ..tools(module, title, files, 600, 110)
-    }
-}
-
-/// The program that a module is.
-fn program(
-    module: &'static str,
-    title: &'static str,
-    files: Vec<(&'static str, &'static str)>,
-    packages: u32,
-    cpu_seconds: u32,
-) -> Spec {
-    Spec {
-        target: ".",
-        ..tools(module, title, files, packages, cpu_seconds)
-    }
-}
-
 impl ToolSet {
     pub(super) fn spec(self) -> Spec {
         match self {
-            Self::Etcd37 => etcd(
-                "etcd-3.7",
-                "etcd 3.7.3",
-                module_files!("etcd-3.7", "go.sum"),
-            ),
-            Self::Etcd36 => etcd(
-                "etcd-3.6",
-                "etcd 3.6.16",
-                module_files!("etcd-3.6", "go.sum"),
-            ),
+            Self::Etcd37 => {
+                module!("etcd-3.7", "etcd 3.7.3", 600, 110, "go.sum").renamed(ETCD_RENAMES)
+            }
+            Self::Etcd36 => {
+                module!("etcd-3.6", "etcd 3.6.16", 600, 110, "go.sum").renamed(ETCD_RENAMES)
+            }
             Self::Kubernetes => Spec {
                 link_flags: KUBERNETES_FLAGS,
-                ..tools(
-                    "k8s",
-                    "Kubernetes 1.36.4",
-                    module_files!("k8s", "go.sum"),
-                    2750,
-                    740,
-                )
+                ..module!("k8s", "Kubernetes 1.36.4", 2750, 740, "go.sum")
             },
-            Self::CoreDns => program(
-                "coredns",
-                "CoreDNS 1.14.7",
-                module_files!("coredns", "go.sum", "main.go"),
-                800,
-                180,
-            ),
-            Self::Helm => tools(
-                "helm",
-                "Helm 4.3.1",
-                module_files!("helm", "go.sum"),
-                1180,
-                330,
-            ),
+            Self::CoreDns => {
+                module!("coredns", "CoreDNS 1.14.7", 800, 180, "go.sum", "main.go").own()
+            }
+            Self::Helm => module!("helm", "Helm 4.3.1", 1180, 330, "go.sum"),
             Self::CertManager => Spec {
                 copies: Some(("github.com/cert-manager/cert-manager", "deploy/crds")),
-                ..program(
+                ..module!(
                     "cert-manager",
                     "cert-manager 1.21.2",
-                    module_files!("cert-manager", "go.sum", "main.go"),
                     1190,
                     450,
+                    "go.sum",
+                    "main.go"
                 )
+                .own()
             },
-            Self::GoClient => program(
+            Self::GoClient => module!(
                 "clients",
                 "the Go client",
-                module_files!("clients", "go.sum", "main.go", "concurrency.go", "users.go"),
                 355,
                 60,
-            ),
-            Self::Linearizability => program(
+                "go.sum",
+                "main.go",
+                "concurrency.go",
+                "users.go"
+            )
+            .own(),
+            Self::Linearizability => module!(
                 "linearizability",
                 "the linearizability checker",
-                module_files!("linearizability", "go.sum", "main.go", "model.go"),
                 120,
                 30,
-            ),
-            Self::Pause => program(
-                "pause",
-                "the pause program",
-                module_files!("pause", "main.go"),
-                60,
-                10,
-            ),
+                "go.sum",
+                "main.go",
+                "model.go"
+            )
+            .own(),
+            Self::Pause => module!("pause", "the pause program", 60, 10, "main.go").own(),
         }
     }
 }
 
 impl Spec {
+    /// The module's own program, instead of the tools that it names.
+    fn own(self) -> Self {
+        Self {
+            target: ".",
+            ..self
+        }
+    }
+
+    fn renamed(self, renames: &'static [(&'static str, &'static str)]) -> Self {
+        Self { renames, ..self }
+    }
+
     /// Names the built set: changes with anything that goes into it.
     pub(super) fn directory_name(&self) -> String {
         let files = self.files.iter().flat_map(|(name, text)| [*name, *text]);

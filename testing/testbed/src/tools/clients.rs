@@ -1,13 +1,14 @@
 //! Clients of etcd in other languages than Go, each with the session that it plays in tests.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::build::cached;
 use super::catalog::directory_name;
 use crate::debian;
+use crate::run;
 use crate::state::{cache_root, make_dir, write};
 
 /// What a virtual environment is installed from: every package by its exact version.
@@ -35,17 +36,19 @@ pub fn ensure_python() -> Result<PathBuf> {
         let requirements = partial.join("requirements.txt");
         write(&requirements, REQUIREMENTS)?;
         let environment = partial.join("environment");
-        run(Command::new(python).args(["-m", "venv"]).arg(&environment))?;
-        run(Command::new(environment.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--requirement",
-            ])
-            .arg(&requirements))?;
+        run::output(Command::new(python).args(["-m", "venv"]).arg(&environment))?;
+        run::output(
+            Command::new(environment.join("bin/python"))
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--requirement",
+                ])
+                .arg(&requirements),
+        )?;
         Ok(environment)
     })?;
     Ok(made.join("bin/python"))
@@ -70,7 +73,7 @@ pub fn ensure_rust() -> Result<PathBuf> {
             write(&source.join(name), text)?;
         }
         let target = partial.join("target");
-        run(
+        run::output(
             Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
                 .current_dir(&source)
                 .args(["build", "--quiet", "--release", "--locked", "--target-dir"])
@@ -91,20 +94,4 @@ pub fn ensure_rust() -> Result<PathBuf> {
 #[must_use]
 pub fn python_session() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/python/session.py")
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
-    if !output.status.success() {
-        bail!(
-            "{} failed ({}): {}",
-            command.get_program().display(),
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(())
 }
