@@ -9,9 +9,15 @@ use kube::api::{DynamicObject, Patch, PostParams};
 use super::writes::apply_params;
 use super::{Act, ActError};
 use crate::certificates::{
-    Found, Kept, Progress, ca_secret, follow, leaf_secret, requests_api, tend,
+    Authority, Found, Kept, Progress, ca_secret, follow, leaf_secret, requests_api, tend,
 };
 use crate::names::FIELD_MANAGER;
+
+/// The CAs without the time of the last step.
+fn keys(kept: &Kept) -> Option<(&Authority, &Authority)> {
+    let authorities = kept.authorities.as_ref()?;
+    Some((&authorities.clients, &authorities.peers))
+}
 
 impl Act<'_> {
     /// Brings the certificates one step on, if one is due.
@@ -44,10 +50,6 @@ impl Act<'_> {
             );
             let secret = ca_secret(self.cluster, &next);
             self.write_secret(&mut written, secret).await?;
-            let keys = |kept: &Kept| {
-                let authorities = kept.authorities.clone();
-                authorities.map(|is| (is.clients, is.peers))
-            };
             // Where only the time of the step is new, a test that dies here each time would get nowhere.
             if keys(&next) != keys(kept) {
                 self.failpoint.after("certificates-ca");

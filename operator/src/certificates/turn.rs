@@ -74,16 +74,17 @@ pub(super) fn next(kept: &Kept, wish: Wish, progress: Progress, now: i64) -> Tur
     let mut ends = signers.map(|signer| issue::ends(&signer.cert).unwrap_or(0));
     // Members are compared with what is kept: where a crash came between the CAs and what they sign, that is the
     // past, and says nothing of this step.
-    let written = Leaf::ALL.iter().all(|leaf| {
-        let authority = leaf.authority(authorities);
-        kept.leaves.get(leaf).is_some_and(|is| {
-            is.trust == authority.trust() && issue::is_good(&is.pair, authority, now)
+    let written = || {
+        Leaf::ALL.iter().all(|leaf| {
+            let authority = leaf.authority(authorities);
+            kept.leaves.get(leaf).is_some_and(|is| {
+                is.trust == authority.trust() && issue::is_good(&is.pair, authority, now)
+            })
         })
-    });
-    let waited = waited && written;
+    };
     match authorities.stand() {
-        Stand::Introducing if waited && progress.trusted => Turn::Switch,
-        Stand::Switching if waited && progress.shown => Turn::Drop,
+        Stand::Introducing if waited && progress.trusted && written() => Turn::Switch,
+        Stand::Switching if waited && progress.shown && written() => Turn::Drop,
         Stand::Steady
             if wish.generation > authorities.generation
                 || ends.any(|end| end - now < CA_RENEW_SECONDS) =>

@@ -13,6 +13,12 @@ const WISH: Wish = Wish {
     overlap: 60,
 };
 
+/// New CAs are asked for.
+const CHANGED: Wish = Wish {
+    generation: 1,
+    ..WISH
+};
+
 fn step(kept: &Kept, wish: Wish, members: &Kept, now: i64) -> Kept {
     let progress = Progress::of(kept, &followed(members), true);
     tend(kept, &cluster().names, wish, progress, now).unwrap()
@@ -73,29 +79,25 @@ fn crashed(before: &Kept, after: &Kept) -> Kept {
 #[test]
 fn what_a_crash_left_unwritten_is_written_before_a_change_of_cas_goes_on() {
     let old = founded();
-    let wish = Wish {
-        generation: 1,
-        ..WISH
-    };
-    let begun = step(&old, wish, &old, NOW);
+    let begun = step(&old, CHANGED, &old, NOW);
     // Nobody trusts the new CAs yet, however long ago the step was taken.
     let late = NOW + 100 * WISH.overlap;
     let found = crashed(&old, &begun);
-    let mended = step(&found, wish, &old, late);
+    let mended = step(&found, CHANGED, &old, late);
     assert_eq!(mended.leaves, begun.leaves);
     assert_eq!(signers(&mended), signers(&old));
     assert_eq!(
-        step(&mended, wish, &mended, late + WISH.overlap - 1),
+        step(&mended, CHANGED, &mended, late + WISH.overlap - 1),
         mended,
         "clients get their time from now on"
     );
 
-    let switched = step(&mended, wish, &mended, late + WISH.overlap);
+    let switched = step(&mended, CHANGED, &mended, late + WISH.overlap);
     assert_ne!(signers(&switched), signers(&old));
     // Everybody shows what is kept, and that is still of the old CAs.
     let later = late + 100 * WISH.overlap;
     let found = crashed(&mended, &switched);
-    let mended = step(&found, wish, &mended, later);
+    let mended = step(&found, CHANGED, &mended, later);
     assert_eq!(stand(&mended), Stand::Switching);
     let both = mended.authorities.clone().unwrap();
     for (leaf, issued) in &mended.leaves {
@@ -103,18 +105,14 @@ fn what_a_crash_left_unwritten_is_written_before_a_change_of_cas_goes_on() {
         assert!(issue::is_good(&issued.pair, authority, later), "{leaf:?}");
         assert_eq!(issued.trust, authority.trust());
     }
-    let dropped = step(&mended, wish, &mended, later + WISH.overlap);
+    let dropped = step(&mended, CHANGED, &mended, later + WISH.overlap);
     assert_eq!(stand(&dropped), Stand::Steady);
 }
 
 #[test]
 fn a_change_of_cas_waits_for_every_member_and_for_clients() {
     let old = founded();
-    let wish = Wish {
-        generation: 1,
-        ..WISH
-    };
-    let begun = step(&old, wish, &old, NOW);
+    let begun = step(&old, CHANGED, &old, NOW);
     assert_eq!(stand(&begun), Stand::Introducing);
     assert_eq!(
         signers(&begun),
@@ -127,14 +125,14 @@ fn a_change_of_cas_waits_for_every_member_and_for_clients() {
         assert!(after.trust.starts_with(&before.trust) && after.trust != before.trust);
     }
     let overlap = NOW + WISH.overlap;
-    assert_eq!(step(&begun, wish, &begun, overlap - 1), begun, "clients");
-    assert_eq!(step(&begun, wish, &old, overlap), begun, "members");
+    assert_eq!(step(&begun, CHANGED, &begun, overlap - 1), begun, "clients");
+    assert_eq!(step(&begun, CHANGED, &old, overlap), begun, "members");
     let silent = Progress::of(&begun, &[None], true);
     let names = cluster().names;
-    let waiting = tend(&begun, &names, wish, silent, overlap).unwrap();
+    let waiting = tend(&begun, &names, CHANGED, silent, overlap).unwrap();
     assert_eq!(waiting, begun, "one does not answer");
 
-    let switched = step(&begun, wish, &begun, overlap);
+    let switched = step(&begun, CHANGED, &begun, overlap);
     assert_eq!(stand(&switched), Stand::Switching);
     assert!(
         signers(&switched)
@@ -149,14 +147,18 @@ fn a_change_of_cas_waits_for_every_member_and_for_clients() {
     };
     assert_eq!(both(&switched), both(&begun), "both are trusted still");
     let later = overlap + WISH.overlap;
-    assert_eq!(step(&switched, wish, &begun, later), switched, "members");
-    let dropped = step(&switched, wish, &switched, later);
+    assert_eq!(step(&switched, CHANGED, &begun, later), switched, "members");
+    let dropped = step(&switched, CHANGED, &switched, later);
     assert_eq!(stand(&dropped), Stand::Steady);
     assert_eq!(both(&dropped).len(), 1);
     for leaf in Leaf::ALL {
         assert_eq!(dropped.leaves[&leaf].pair, switched.leaves[&leaf].pair);
     }
-    assert_eq!(step(&dropped, wish, &dropped, later + 1), dropped, "once");
+    assert_eq!(
+        step(&dropped, CHANGED, &dropped, later + 1),
+        dropped,
+        "once"
+    );
 }
 
 #[test]
@@ -209,15 +211,7 @@ fn cas_that_were_lost_with_some_of_what_they_signed_are_mended_too() {
 fn secrets_are_read_as_they_were_written_and_damage_counts_as_loss() {
     let cluster = cluster();
     let mut kept = founded();
-    kept = step(
-        &kept,
-        Wish {
-            generation: 1,
-            ..WISH
-        },
-        &kept,
-        NOW,
-    );
+    kept = step(&kept, CHANGED, &kept, NOW);
     let mut secrets: BTreeMap<String, Secret> = Leaf::ALL
         .into_iter()
         .map(|leaf| leaf_secret(&cluster, leaf, &kept.leaves[&leaf]))

@@ -41,19 +41,21 @@ pub(super) fn add(conditions: &mut Conditions<'_>, look: &Look<'_>) {
         );
         return conditions.add("CertificatesValid", Some(false), "NotTakenUp", &message);
     }
-    let (reason, what) = match found.stand() {
-        Stand::Steady if found.pending.is_some() => {
-            ("WaitingForIssuer", "; a newer one is not there yet: ")
-        }
-        Stand::Introducing => (
+    let (reason, what) = match (found.stand(), &found.pending) {
+        (Stand::Steady, Some(pending)) => (
+            "WaitingForIssuer",
+            format!("; a newer one is not there yet: {pending}"),
+        ),
+        (Stand::Introducing, _) => (
             "IntroducingAuthorities",
-            "; new CAs are trusted, and will sign once every member and client has taken them up",
+            "; new CAs are trusted, and will sign once every member and client has taken them up"
+                .to_owned(),
         ),
-        Stand::Switching => (
+        (Stand::Switching, _) => (
             "SwitchingAuthorities",
-            "; the old CAs are dropped once every member shows its new certificate",
+            "; the old CAs are dropped once every member shows its new certificate".to_owned(),
         ),
-        Stand::Steady => ("Valid", ""),
+        (Stand::Steady, None) => ("Valid", String::new()),
     };
     let names = &look.cluster.names;
     let clients = if look.cluster.leaves().contains(&Leaf::Client) {
@@ -68,12 +70,6 @@ pub(super) fn add(conditions: &mut Conditions<'_>, look: &Look<'_>) {
         Some(Source::Secrets(_)) => "; renew them before in the Secrets of spec.tls.secrets",
         _ => ", and is renewed before",
     };
-    let pending = found
-        .pending
-        .as_deref()
-        .filter(|_| reason == "WaitingForIssuer");
-    let pending = pending.unwrap_or_default();
-    let message =
-        format!("Every certificate lasts until {until} at least{renewed}{clients}{what}{pending}");
+    let message = format!("Every certificate lasts until {until} at least{renewed}{clients}{what}");
     conditions.add("CertificatesValid", Some(true), reason, &message);
 }
