@@ -11,10 +11,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use kvorum_proto::etcdserverpb::kv_client::KvClient;
 use kvorum_proto::etcdserverpb::{DeleteRangeRequest, PutRequest, RangeRequest};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 
+use crate::ask;
 use crate::certificates::{Issued, Pair};
 use crate::cli::CheckArgs;
 use crate::explain::print;
@@ -74,26 +73,19 @@ where
     }
 }
 
-/// One GET; what the server says of itself is enough, so no client library is.
+/// What the operator says of itself.
 async fn ready(url: &str) -> Result<()> {
     let uri: http::Uri = url
         .parse()
         .with_context(|| format!("{url} is no address"))?;
     let host = uri.host().with_context(|| format!("{url} has no host"))?;
     let port = uri.port_u16().unwrap_or(80);
-    let mut stream = TcpStream::connect((host, port))
-        .await
-        .with_context(|| format!("{url} cannot be reached"))?;
-    let path = uri.path();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.take(4096).read_to_string(&mut answer).await?;
-    let status = answer.lines().next().unwrap_or_default();
+    let answer = ask::get(&format!("{host}:{port}"), uri.path()).await?;
     ensure!(
-        status.split(' ').nth(1) == Some("200"),
-        "{url} answers {:?}",
-        answer.trim()
+        answer.status == 200,
+        "{url} answers {} {:?}",
+        answer.status,
+        answer.body
     );
     Ok(())
 }
@@ -165,6 +157,7 @@ async fn write_and_read(endpoint: &str, tls: Option<ClientTlsConfig>) -> Result<
 mod tests {
     use super::*;
     use crate::http::Readiness;
+    use crate::inspect::Inspector;
     use crate::metrics::Metrics;
     use std::sync::Arc;
 
@@ -174,7 +167,8 @@ mod tests {
         let address = free.local_addr().unwrap();
         drop(free);
         let readiness = Readiness::default();
-        let serving = crate::http::serve(address, Arc::new(Metrics::default()), readiness.clone());
+        let metrics = Arc::new(Metrics::default());
+        let serving = crate::http::serve(address, metrics, readiness.clone(), Inspector::default());
         let serving = tokio::spawn(serving);
         let url = format!("http://{address}/readyz");
         let not_yet = loop {
@@ -187,6 +181,10 @@ mod tests {
         assert!(not_yet.contains("is not installed"), "{not_yet}");
         readiness.set(true);
         ready(&url).await.unwrap();
+        // It has not been told to look after clusters yet.
+        let refused = ask::get(address, "/dump/shop/orders").await.unwrap();
+        assert_eq!(refused.status, 503, "{}", refused.body);
+        assert!(refused.body.contains("names the one that does"));
         serving.abort();
     }
 }

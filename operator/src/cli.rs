@@ -72,9 +72,23 @@ pub struct RunArgs {
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
     /// A file with one KvCluster, YAML or JSON; - reads standard input. One that `kubectl get kvc NAME -o yaml`
-    /// gave is explained as it stands: what is under way and what it waits for.
-    #[arg(short, long)]
-    pub filename: PathBuf,
+    /// gave is explained as it stands: what is under way and what it waits for. Or a dump: what the planner
+    /// decides on it.
+    #[arg(short, long, required_unless_present = "live")]
+    pub filename: Option<PathBuf>,
+
+    /// A KvCluster as a running operator sees it now: what comes next, and the gate that blocks it. Inside the
+    /// operator's pod: kubectl exec deploy/kvorum-operator -- kvorum-operator explain --live NAMESPACE/NAME
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "filename")]
+    pub live: Option<String>,
+
+    /// Where the operator listens; it answers callers of its own machine or pod only.
+    #[arg(long, requires = "live", default_value = "127.0.0.1:8080")]
+    pub operator: SocketAddr,
+
+    /// Print what the operator sees as a dump, to be explained later, anywhere, with --filename.
+    #[arg(long, requires = "live")]
+    pub dump: bool,
 
     /// The zones of the Kubernetes cluster, where the KvCluster lists none.
     #[arg(long, value_delimiter = ',', default_value = "zone-a,zone-b,zone-c")]

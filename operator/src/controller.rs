@@ -14,6 +14,7 @@ use crate::backoff::Backoff;
 use crate::caches::{self, Guarded};
 use crate::events::Events;
 use crate::failpoint::Failpoint;
+use crate::inspect::Inspector;
 use crate::limits::{DEBOUNCE, FAILURE_SLOWEST, RECONCILES_AT_ONCE};
 use crate::metrics::Metrics;
 use crate::reconcile::{Context, reconcile};
@@ -33,6 +34,8 @@ pub struct Settings {
     pub instance: String,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// Looks for others.
+    pub inspector: Inspector,
 }
 
 /// Looks after all clusters until `stop`; looks that have begun are finished first.
@@ -44,6 +47,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()> + Send + Syn
         node_image,
         instance,
         metrics,
+        inspector,
     } = settings;
     let (controller, caches) = caches::controller(&client, &scope, class.as_deref(), &metrics);
     let context = Arc::new(Context {
@@ -57,11 +61,13 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()> + Send + Syn
         metrics,
         failpoint: Failpoint::from_environment(),
         node_image,
+        class,
     });
     let config = Config::default()
         .concurrency(RECONCILES_AT_ONCE)
         .debounce(DEBOUNCE);
     let filled = caches::filled(context.caches.clone());
+    inspector.acts(Arc::clone(&context), filled.clone());
     let look = move |cluster: Arc<Guarded>, context: Arc<Context>| {
         let filled = filled.clone();
         async move {

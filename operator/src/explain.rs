@@ -1,17 +1,24 @@
 //! `kvorum-operator explain`: what would be created for a file, and which failures it would survive; for a
-//! KvCluster that was read back with its status, what is under way and which gate is closed. Acts on nothing
-//! and asks nobody: the rules, the planner and the builders are the ones that `run` uses.
+//! KvCluster that was read back with its status, what is under way and which gate is closed; for a dump, and
+//! for what a running operator sees, what comes next. Acts on nothing: the rules, the planner and the builders
+//! are the ones that `run` uses.
 //!
-//! Exit codes: 0 it would work, or does; 1 the rules refuse it; 2 the file cannot be read; 3 the rules take
-//! it, and these zones cannot satisfy it, or it is stalled.
+//! Exit codes: 0 it would work, or does; 1 the rules refuse it; 2 the file, or the operator, cannot be
+//! read; 3 the rules take it, and these zones cannot satisfy it, or it is stalled.
 
+mod dump;
+mod fetch;
 mod live;
+
+pub use dump::Dump;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io::{Read, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
+use k8s_openapi::jiff::Timestamp;
 use kvorum_api::{KvCluster, rules};
 use kvorum_plan::observed::{Observed, Reservation, StatusLatch, StorageClass, UnixSeconds, World};
 use kvorum_plan::tolerance::{Tolerance, Voter};
@@ -29,7 +36,7 @@ pub enum Verdict {
     Works,
     /// The rules refuse it.
     Refused,
-    /// The file cannot be read.
+    /// The file, or the operator, cannot be read.
     Unreadable,
     /// These zones cannot satisfy it.
     Unsatisfiable,
@@ -46,27 +53,34 @@ impl From<Verdict> for ExitCode {
     }
 }
 
-/// Explains the file that the arguments name.
+/// Explains what the arguments name.
 #[must_use]
 pub fn run(args: &ExplainArgs) -> ExitCode {
-    let read = if args.filename.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(&args.filename)
+    let read = match (&args.live, &args.filename) {
+        (Some(cluster), _) => fetch::dump(&args.operator, cluster),
+        (None, Some(file)) => read(file),
+        (None, None) => Err("name a file or a cluster".to_owned()),
     };
     let (verdict, text) = match read {
+        Ok(dump) if args.dump => (Verdict::Works, dump),
         Ok(file) => explain(&file, &args.zones),
-        Err(error) => (
-            Verdict::Unreadable,
-            format!("{} cannot be read: {error}\n", args.filename.display()),
-        ),
+        Err(problem) => (Verdict::Unreadable, format!("{problem}\n")),
     };
     if verdict == Verdict::Works {
         return print(&text);
     }
     eprint!("{text}");
     verdict.into()
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let read = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(file)
+    };
+    read.map_err(|error| format!("{} cannot be read: {error}", file.display()))
 }
 
 /// Prints to standard output; a reader that has left, such as `head`, is no failure of ours.
@@ -92,6 +106,12 @@ pub fn explain(file: &str, zones: &[String]) -> (Verdict, String) {
             return (Verdict::Unreadable, text);
         }
     };
+    if Dump::is_one(&object) {
+        return match Dump::read(object) {
+            Ok(dump) => dump.explain(),
+            Err(problem) => (Verdict::Unreadable, format!("{problem}\n")),
+        };
+    }
     let stored = match rules::review(&object, None) {
         Ok(stored) => stored,
         Err(problems) => {
@@ -240,6 +260,10 @@ fn survives(text: &mut String, valid: &ValidCluster, reservation: &Reservation) 
         "up to the scheduler (nodeSpread Preferred: two members may share one)"
     };
     let _ = writeln!(text, "  nodes: {nodes}");
+}
+
+fn time(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
 fn namespace(names: &Names) -> &str {

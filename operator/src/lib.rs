@@ -6,6 +6,7 @@
 //! remembered between two looks, so a restart at any point converges.
 
 pub mod act;
+pub mod ask;
 pub mod backoff;
 pub mod build;
 pub mod caches;
@@ -18,6 +19,7 @@ pub mod explain;
 pub mod failpoint;
 pub mod fingerprint;
 pub mod http;
+pub mod inspect;
 pub mod lease;
 pub mod limits;
 pub mod members;

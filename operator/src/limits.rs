@@ -88,6 +88,9 @@ pub const CONDITION_MESSAGE_BYTES_MAX: usize = 4096;
 /// How long a member may take to leave when its pod is deleted; it hands leadership over first.
 pub const TERMINATION_GRACE_SECONDS: i64 = 30;
 
+/// What is read of an answer of an operator's HTTP server: a dump of nine members takes a hundredth of it.
+pub const ANSWER_BYTES_MAX: u64 = 1 << 20;
+
 /// `check`: one try.
 pub const CHECK_REQUEST: Duration = Duration::from_secs(5);
 /// Between two tries.

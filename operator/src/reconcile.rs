@@ -45,6 +45,20 @@ pub struct Context {
     pub failpoint: Failpoint,
     /// For clusters that name no image.
     pub node_image: String,
+    /// Which clusters this operator looks after.
+    pub class: Option<String>,
+}
+
+impl Context {
+    /// What looks are made with.
+    pub(crate) fn eyes(&self) -> Eyes<'_> {
+        Eyes {
+            client: &self.client,
+            caches: &self.caches,
+            keeper: &self.keeper,
+            connections: &self.connections,
+        }
+    }
 }
 
 /// The pace while something is expected that sends no event.
@@ -113,13 +127,7 @@ async fn look(guarded: &Guarded, context: &Context) -> anyhow::Result<(Looked, D
             return Ok((Looked::Error, limits::UNREADABLE_PAUSE));
         }
     };
-    let scope = &context.caches.scope;
-    let checked = validate(cluster, &context.node_image).and_then(|mut valid| {
-        scope.check(cluster, &valid)?;
-        valid.sees_nodes = scope.sees_nodes();
-        Ok(valid)
-    });
-    let looked = match checked {
+    let looked = match check(cluster, context) {
         Ok(valid) => look_at(cluster, valid, context).await,
         Err(invalid) => Err(invalid.into()),
     };
@@ -131,6 +139,15 @@ async fn look(guarded: &Guarded, context: &Context) -> anyhow::Result<(Looked, D
         }
         Err(Err(error)) => Err(error),
     }
+}
+
+/// A cluster whose spec makes sense, to an operator that sees what this one sees.
+pub(crate) fn check(cluster: &KvCluster, context: &Context) -> Result<ValidCluster, Invalid> {
+    let scope = &context.caches.scope;
+    let mut valid = validate(cluster, &context.node_image)?;
+    scope.check(cluster, &valid)?;
+    valid.sees_nodes = scope.sees_nodes();
+    Ok(valid)
 }
 
 async fn look_at(
@@ -147,14 +164,8 @@ async fn look_at(
     } = context;
     let fresh = fresh_cluster_id();
     let keeper = &context.keeper;
-    let eyes = Eyes {
-        client,
-        caches,
-        keeper,
-        connections: &context.connections,
-    };
     let mut clock = Clock::start(&context.metrics);
-    let sight = observe::observe(eyes, cluster, &valid, fresh).await?;
+    let sight = observe::observe(context.eyes(), cluster, &valid, fresh).await?;
     clock.observed(sight.asking);
     if sight.replaced {
         // Deleted, or created again: another look is on its way.
@@ -377,7 +388,8 @@ async fn say_invalid(
     Ok(())
 }
 
-fn fresh_cluster_id() -> ClusterId {
+/// Any, but zero.
+pub(crate) fn fresh_cluster_id() -> ClusterId {
     loop {
         if let Some(id) = ClusterId::new(rand::random()) {
             return id;

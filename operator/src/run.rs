@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::RunArgs;
 use crate::controller::{self, Settings};
 use crate::http::{self, Readiness};
+use crate::inspect::Inspector;
 use crate::lease::Candidate;
 use crate::limits::{DEFINITION_RETRY, SILENCE_MAX};
 use crate::metrics::Metrics;
@@ -83,6 +84,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<End> {
     let identity = identity();
     let metrics = Arc::new(Metrics::default());
     let readiness = Readiness::default();
+    let inspector = Inspector::default();
     let candidate = Candidate::new(
         client.clone(),
         &namespace,
@@ -96,6 +98,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<End> {
         node_image: args.node_image.clone(),
         instance: identity,
         metrics: Arc::clone(&metrics),
+        inspector: inspector.clone(),
     };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -105,7 +108,7 @@ async fn serve(args: RunArgs) -> anyhow::Result<End> {
         "Starting"
     );
     tokio::select! {
-        served = http::serve(args.listen, metrics, readiness.clone()) => {
+        served = http::serve(args.listen, metrics, readiness.clone(), inspector) => {
             served.and_then(|()| anyhow::bail!("the HTTP server has ended"))
         }
         end = work(&args, settings, candidate, &readiness) => end,

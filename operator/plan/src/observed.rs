@@ -2,15 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::placement::Assigned;
 use crate::{ClusterId, ClusterSize, MemberId, Zone};
 
 /// Seconds since 1970: the only time the planner knows is the one it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct UnixSeconds(pub i64);
 
 /// How far the birth of a cluster has come. Only ever grows; recorded before the act it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
     /// The cluster ID is chosen; no disk can hold data yet.
     Reserved,
@@ -21,7 +24,8 @@ pub enum Stage {
 }
 
 /// What is decided once, before the first object of a cluster is created.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reservation {
     /// The cluster's identity.
     pub cluster_id: ClusterId,
@@ -47,7 +51,8 @@ impl Reservation {
 }
 
 /// Everything the planner may look at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Observed {
     /// The KvCluster is being deleted.
     pub deleting: bool,
@@ -72,7 +77,8 @@ pub struct Observed {
 }
 
 /// What the status says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StatusLatch {
     /// Set once.
     pub cluster_id: Option<ClusterId>,
@@ -87,7 +93,7 @@ pub struct StatusLatch {
 }
 
 /// What makes a member look lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Loss {
     /// Its volume claim is not there.
     VolumeGone,
@@ -147,7 +153,8 @@ impl Loss {
 }
 
 /// A loss that was seen, and since when without a break.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Suspicion {
     /// What was seen.
     pub loss: Loss,
@@ -156,7 +163,8 @@ pub struct Suspicion {
 }
 
 /// What the record object says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Record {
     /// What was reserved.
     pub reservation: Reservation,
@@ -165,7 +173,8 @@ pub struct Record {
 }
 
 /// A member's volume claim.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Volume {
     /// What was reserved when it was created.
     pub reservation: Reservation,
@@ -186,7 +195,8 @@ pub struct Volume {
 }
 
 /// One member as seen now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Member {
     /// Its StatefulSet.
     pub set: Option<Set>,
@@ -197,7 +207,8 @@ pub struct Member {
 }
 
 /// A member's StatefulSet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Set {
     /// It wants a pod.
     pub running: bool,
@@ -206,7 +217,8 @@ pub struct Set {
 }
 
 /// A member's pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pod {
     /// Kubernetes sends it clients.
     pub ready: bool,
@@ -227,7 +239,8 @@ pub struct Pod {
 }
 
 /// What keeps a pod from running.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodProblem {
     /// Since when no node takes it, if that is the problem.
     pub unschedulable_since: Option<UnixSeconds>,
@@ -236,7 +249,7 @@ pub struct PodProblem {
 }
 
 /// Where a member stands in its own life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Life {
     /// Empty, waits for `Initialize`.
     Waiting,
@@ -253,7 +266,8 @@ pub enum Life {
 }
 
 /// A member's own answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Report {
     /// Its data directory.
     pub store_uuid: String,
@@ -276,7 +290,8 @@ pub struct Report {
 }
 
 /// A membership, as one member knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Membership {
     /// Term and index of its log entry: what a change is compared with.
     pub log: (u64, u64),
@@ -297,7 +312,8 @@ impl Membership {
 }
 
 /// One place in a membership.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Seat {
     /// Has a vote.
     pub voter: bool,
@@ -312,7 +328,8 @@ pub struct Seat {
 }
 
 /// The Kubernetes cluster around.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct World {
     /// Zones by label, with the number of nodes that could take a member.
     pub zones: BTreeMap<Zone, usize>,
@@ -321,7 +338,7 @@ pub struct World {
 }
 
 /// Whether the storage class that new volumes need is there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StorageClass {
     /// There, or not needed.
     #[default]

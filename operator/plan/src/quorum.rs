@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The most members a cluster may have: every write goes to all of them.
 pub const MEMBERS_MAX: u8 = 9;
 
 /// A number of members that makes sense: odd, 1 to 9.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "i32", into = "i32")]
 pub struct ClusterSize(u8);
 
 /// Why a number of members was refused.
@@ -59,6 +62,12 @@ impl TryFrom<i32> for ClusterSize {
             }
             _ => Err(SizeRefused::TooMany),
         }
+    }
+}
+
+impl From<ClusterSize> for i32 {
+    fn from(size: ClusterSize) -> Self {
+        Self::from(size.0)
     }
 }
 

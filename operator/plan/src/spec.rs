@@ -1,9 +1,12 @@
 //! What the user asks for, already checked: the planner never sees a spec that breaks its own rules.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{ClusterSize, MemberId, Zone};
 
 /// The part of a cluster's spec that decisions depend on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Spec {
     /// How many members.
     pub size: ClusterSize,
@@ -47,7 +50,7 @@ impl Spec {
 }
 
 /// What to do when a whole zone stays away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ZoneOutage {
     /// Wait for it: its members keep their votes.
     Wait,
@@ -56,7 +59,7 @@ pub enum ZoneOutage {
 }
 
 /// Whether members move just to be spread evenly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rebalance {
     /// Only said.
     Manual,
@@ -65,7 +68,8 @@ pub enum Rebalance {
 }
 
 /// When a member is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Replacement {
     /// What counts as lost.
     pub policy: ReplacementPolicy,
@@ -76,7 +80,7 @@ pub struct Replacement {
 }
 
 /// What counts as lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReplacementPolicy {
     /// A proof, or silence for long enough.
     Automatic,
@@ -87,7 +91,7 @@ pub enum ReplacementPolicy {
 }
 
 /// How pods get a new template.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rollout {
     /// One after the other.
     Automatic,
@@ -98,7 +102,7 @@ pub enum Rollout {
 }
 
 /// Where the zones come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ZoneChoice {
     /// From the labels of schedulable nodes, then pinned.
     Discover,
@@ -107,7 +111,7 @@ pub enum ZoneChoice {
 }
 
 /// How strict to be about zones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ZoneSpread {
     /// Not without three zones.
     Required,

@@ -3,10 +3,9 @@
 
 use std::fmt::Write;
 
-use k8s_openapi::jiff::Timestamp;
 use kvorum_api::{KvClusterStatus, MemberRole, MemberStatus};
 
-use super::Verdict;
+use super::{Verdict, time};
 use crate::names::Names;
 use crate::status::{get, is_true};
 
@@ -124,8 +123,4 @@ fn one(member: &MemberStatus) -> String {
         words.push(format!("looks lost ({loss}) since {}", time(since)));
     }
     words.join(", ")
-}
-
-fn time(seconds: i64) -> String {
-    Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }

@@ -96,3 +96,38 @@ status:
     let stalled = file.replace("type: Reconciling", "type: Stalled");
     assert_eq!(explain(&stalled, &[]).0, Verdict::Unsatisfiable);
 }
+
+/// The last node of m3's volume was deleted a moment ago.
+const INCIDENT: &str = include_str!("tests/incident.json");
+
+#[test]
+fn a_dump_says_what_comes_next_and_which_gate_is_closed() {
+    let (verdict, text) = explain(INCIDENT, &[]);
+    assert_eq!(verdict, Verdict::Unsatisfiable);
+    insta::assert_snapshot!("incident", text);
+}
+
+#[test]
+fn a_dump_may_be_asked_what_would_be_if() {
+    let later = INCIDENT.replace("\"now\": 1764000000", "\"now\": 1764000030");
+    insta::assert_snapshot!("later", explain(&later, &[]).1);
+    let forbidden = later.replace("\"policy\": \"Automatic\"", "\"policy\": \"Manual\"");
+    let (verdict, text) = explain(&forbidden, &[]);
+    assert_eq!(verdict, Verdict::Unsatisfiable);
+    insta::assert_snapshot!("forbidden", text);
+}
+
+#[test]
+fn a_dump_that_is_none_says_what_is_wrong_with_it() {
+    let newer = INCIDENT.replace("\"kvorumDump\": 1", "\"kvorumDump\": 2");
+    let (verdict, text) = explain(&newer, &[]);
+    assert_eq!(verdict, Verdict::Unreadable);
+    assert_eq!(
+        text,
+        "kvorumDump is 2, and this kvorum-operator reads 1: use the version that wrote the dump\n"
+    );
+    let even = INCIDENT.replacen("\"size\": 3", "\"size\": 4", 1);
+    insta::assert_snapshot!("even", explain(&even, &[]).1);
+    let unknown = INCIDENT.replace("\"paused\"", "\"pausd\"");
+    assert_eq!(explain(&unknown, &[]).0, Verdict::Unreadable);
+}

@@ -60,7 +60,11 @@ impl Operator {
     }
 }
 
-fn binary() -> Result<PathBuf> {
+/// The operator's program, to be run on this machine.
+///
+/// # Errors
+/// When nobody has said where it is.
+pub fn binary() -> Result<PathBuf> {
     std::env::var_os("KVORUM_OPERATOR_BIN")
         .map(PathBuf::from)
         .filter(|path| path.exists())

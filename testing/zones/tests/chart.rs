@@ -17,6 +17,7 @@ use kvorum_api::KvCluster;
 use kvorum_zones::cluster::{Cluster, Space};
 use kvorum_zones::install;
 use kvorum_zones::limits::{CONDITION, READY};
+use kvorum_zones::program;
 use kvorum_zones::world::{World, until};
 use serde_json::json;
 
@@ -42,6 +43,54 @@ fn later_chart() -> tempfile::TempDir {
     assert_ne!(text, later);
     std::fs::write(&file, later).unwrap();
     directory
+}
+
+/// What the operator in its pod sees is explained there, and as well from its dump, far from any cluster.
+async fn explains_itself(home: &Space, cluster: &Cluster<'_>) {
+    let operator = format!("deploy/{}-kvorum-operator", home.name);
+    let object = format!("{}/{}", cluster.space.name, cluster.name);
+    let ask = |asked: &[&str]| {
+        let mut command = install::kubectl(&home.world).unwrap();
+        command.args(["--namespace", &home.name, "exec", &operator, "--"]);
+        command.args(["/kvorum-operator", "explain", "--live", &object]);
+        said(command.args(asked))
+    };
+    let live = ask(&[]);
+    println!("{live}");
+    assert!(
+        live.contains("\nPhase: Running\nUnder way: nothing\n"),
+        "{live}"
+    );
+    assert!(live.contains("\n  keep the StatefulSet of m1\n"), "{live}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), ask(&["--dump"])).unwrap();
+    let mut offline = Command::new(program::binary().unwrap());
+    let offline = said(offline.args(["explain", "-f"]).arg(file.path()));
+    // But for the moment of the look, in the first line.
+    assert_eq!(
+        offline.lines().skip(1).collect::<Vec<_>>(),
+        live.lines().skip(1).collect::<Vec<_>>()
+    );
+    let absent = object.replace("orders", "absent");
+    let mut command = install::kubectl(&home.world).unwrap();
+    command.args(["--namespace", &home.name, "exec", &operator, "--"]);
+    command.args(["/kvorum-operator", "explain", "--live", &absent]);
+    let refused = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(
+        refused.contains(&format!("there is no KvCluster {absent}")),
+        "{refused}"
+    );
+}
+
+/// What a program that has to succeed printed.
+fn said(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,6 +131,7 @@ async fn the_chart_installs_upgrades_and_goes_and_clusters_serve_on() {
         .await
         .unwrap();
     cluster.ready(READY).await.unwrap();
+    explains_itself(&home, &cluster).await;
     let (before, generation) = (
         pods(&cluster).await,
         cluster.object().await.unwrap().metadata.generation,
