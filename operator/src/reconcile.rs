@@ -1,10 +1,12 @@
 //! One look at one cluster: the stages in order, and when to look again.
 
+mod invalid;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use kube::runtime::controller::Action;
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, Resource};
 use kvorum_api::{KvCluster, KvClusterStatus, OperationStatus};
 use kvorum_plan::observed::UnixSeconds;
 use kvorum_plan::steps::Recheck;
@@ -19,7 +21,7 @@ use crate::failpoint::Failpoint;
 use crate::members::Connections;
 use crate::metrics::{Looked, Metrics, Part};
 use crate::observe::Eyes;
-use crate::status::{Conditions, Look, cut};
+use crate::status::Look;
 use crate::validate::{Invalid, ValidCluster, validate};
 use crate::{limits, observe, publish, status};
 
@@ -134,7 +136,7 @@ async fn look(guarded: &Guarded, context: &Context) -> anyhow::Result<(Looked, D
     match looked.map_err(anyhow::Error::downcast::<Invalid>) {
         Ok(looked) => Ok(looked),
         Err(Ok(invalid)) => {
-            say_invalid(cluster, &invalid, context).await?;
+            invalid::say(cluster, &invalid, context).await?;
             Ok((Looked::Error, limits::INVALID_PAUSE))
         }
         Err(Err(error)) => Err(error),
@@ -335,57 +337,6 @@ fn ended<'a>(old: &'a KvClusterStatus, new: &KvClusterStatus) -> Option<&'a Oper
         .as_ref()
         .is_some_and(|new| new.type_ == old.type_);
     (!goes_on).then_some(old)
-}
-
-/// A spec that the definition should have refused: said, and waited for.
-async fn say_invalid(
-    cluster: &KvCluster,
-    invalid: &Invalid,
-    context: &Context,
-) -> anyhow::Result<()> {
-    let old = cluster.status.clone().unwrap_or_default();
-    let generation = cluster.metadata.generation.unwrap_or_default();
-    let mut conditions = Conditions::after(&old.conditions, generation, unix_seconds());
-    let message = cut(&invalid.to_string(), limits::CONDITION_MESSAGE_BYTES_MAX);
-    conditions.add("Ready", Some(false), "InvalidSpec", &message);
-    conditions.add("Stalled", Some(true), "InvalidSpec", &message);
-    for type_ in [
-        "Available",
-        "FaultTolerant",
-        "ZoneFaultTolerant",
-        "NodeFaultTolerant",
-    ] {
-        conditions.keep(type_);
-    }
-    let status = kvorum_api::KvClusterStatus {
-        observed_generation: generation,
-        conditions: conditions.done(),
-        ..old.clone()
-    };
-    context.metrics.failed("InvalidSpec");
-    if status == old {
-        return Ok(());
-    }
-    let namespace = cluster.namespace().unwrap_or_default();
-    let api = kube::Api::<KvCluster>::namespaced(context.client.clone(), &namespace);
-    let intent = serde_json::json!({
-        "apiVersion": "kvorum.dev/v1alpha1",
-        "kind": "KvCluster",
-        "metadata": { "name": cluster.name_any(), "uid": cluster.uid() },
-        "status": status,
-    });
-    let parameters = kube::api::PatchParams::apply(crate::names::FIELD_MANAGER).force();
-    api.patch_status(
-        &cluster.name_any(),
-        &parameters,
-        &kube::api::Patch::Apply(intent),
-    )
-    .await?;
-    let about = cluster.object_ref(&());
-    for note in publish::notes(&old, &status, None) {
-        context.events.publish(&about, &note).await;
-    }
-    Ok(())
 }
 
 /// Any, but zero.
