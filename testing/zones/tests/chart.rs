@@ -52,7 +52,7 @@ async fn explains_itself(home: &Space, cluster: &Cluster<'_>) {
     let ask = |asked: &[&str]| {
         let mut command = install::kubectl(&home.world).unwrap();
         command.args(["--namespace", &home.name, "exec", &operator, "--"]);
-        command.args(["/kvorum-operator", "explain", "--live", &object]);
+        command.args(["kvorum-operator", "explain", "--live", &object]);
         said(command.args(asked))
     };
     let live = ask(&[]);
@@ -74,7 +74,7 @@ async fn explains_itself(home: &Space, cluster: &Cluster<'_>) {
     let absent = object.replace("orders", "absent");
     let mut command = install::kubectl(&home.world).unwrap();
     command.args(["--namespace", &home.name, "exec", &operator, "--"]);
-    command.args(["/kvorum-operator", "explain", "--live", &absent]);
+    command.args(["kvorum-operator", "explain", "--live", &absent]);
     let refused = String::from_utf8(command.output().unwrap().stderr).unwrap();
     assert!(
         refused.contains(&format!("there is no KvCluster {absent}")),
