@@ -2,6 +2,7 @@
 
 use prost::Message;
 use std::path::PathBuf;
+use tonic_build::manual::{Builder, Method, Service};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
@@ -28,5 +29,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".")
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)?;
+    if grpc {
+        encoded_watch();
+    }
     Ok(())
+}
+
+/// The server of the Watch service once more, with answers that share their events.
+fn encoded_watch() {
+    let watch = Method::builder()
+        .name("watch")
+        .route_name("Watch")
+        .input_type("crate::etcdserverpb::WatchRequest")
+        .output_type("crate::encoded::WatchResponse")
+        .codec_path("tonic_prost::ProstCodec")
+        .client_streaming()
+        .server_streaming()
+        .build();
+    let service = Service::builder()
+        .name("Watch")
+        .package("etcdserverpb")
+        .method(watch)
+        .build();
+    Builder::new().build_client(false).compile(&[service]);
 }

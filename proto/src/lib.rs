@@ -1,7 +1,9 @@
 //! Wire types: etcd's v3 API and kvorum's own.
 //!
-//! Everything here is generated from `proto/*.proto` at build time; those files
+//! Everything here but [`encoded`] is generated from `proto/*.proto` at build time; those files
 //! carry the documentation. Byte fields are [`bytes::Bytes`].
+
+pub mod encoded;
 
 /// What the .proto files say, as a `google.protobuf.FileDescriptorSet`: for whoever maps
 /// messages to something else than the wire.
@@ -61,4 +63,9 @@ package! {
 package! {
     /// What members say to each other.
     peer, "kvorumpeer"
+}
+#[cfg(feature = "grpc")]
+package! {
+    /// The server of etcd's Watch service, with answers that share their events.
+    encoded_watch, "etcdserverpb.Watch"
 }

@@ -1,24 +1,27 @@
 //! Changes by revision, for watchers: recent ones from memory, older ones from the records.
 
-use crate::limits::{CATCH_UP_BYTES, CATCH_UP_REVISIONS, RECENT_BYTES_MAX, RECENT_CHANGES_MAX};
+use crate::limits::{
+    CATCH_UP_BYTES, CATCH_UP_REVISIONS, ENCODED_CHANGES_MAX, RECENT_BYTES_MAX, RECENT_CHANGES_MAX,
+};
 use crate::records::LazyView;
 use crate::store::{Error, Store};
 use crate::{Rejection, Revision};
+use kvorum_proto::encoded::EncodedEvent;
 use kvorum_proto::mvccpb::{Event, KeyValue, event::EventType};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// All that one revision changed, in order. Events carry no `prev_kv`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Change {
     /// The revision.
     pub revision: i64,
     /// Its events.
     pub events: Vec<Event>,
-    /// What the keys were before, in the events' order: looked up once, by the first
-    /// watcher that wants it, for all of them.
-    before: OnceLock<Vec<Option<KeyValue>>>,
+    /// Encoded by the first watcher that wants them, for all of them: without and with `prev_kv`.
+    encoded: Mutex<[Option<Arc<[EncodedEvent]>>; 2]>,
 }
 
 impl Change {
@@ -26,25 +29,39 @@ impl Change {
         Self {
             revision,
             events,
-            before: OnceLock::new(),
+            encoded: Mutex::default(),
         }
     }
 
-    /// What the keys of the events were just before, in the events' order; `None` for
-    /// those that were not there or whose past is compacted.
+    /// The events as they go to watchers. `with_prev_kv`: each with its key as it was just before, if it was
+    /// there and its past is not compacted.
     ///
     /// # Errors
     /// If the disk fails.
-    pub fn before(&self, store: &Store) -> Result<&[Option<KeyValue>], Error> {
-        if let Some(known) = self.before.get() {
-            return Ok(known);
+    pub fn encoded(&self, store: &Store, with_prev_kv: bool) -> Result<Arc<[EncodedEvent]>, Error> {
+        let which = usize::from(with_prev_kv);
+        if let Some(known) = &self.encoded.lock()[which] {
+            return Ok(known.clone());
         }
-        let before = |event: &Event| {
+        let encode = |event: &Event| {
+            if !with_prev_kv {
+                return Ok(EncodedEvent::new(event));
+            }
             let key = event.kv.as_ref().map_or(&[][..], |kv| &kv.key);
-            store.before(key, self.revision)
+            let prev_kv = store.before(key, self.revision)?;
+            let event = event.clone();
+            Ok(EncodedEvent::new(&Event { prev_kv, ..event }))
         };
-        let found: Vec<_> = self.events.iter().map(before).collect::<Result<_, _>>()?;
-        Ok(self.before.get_or_init(|| found))
+        // Without the lock: two watchers may both do it, and neither keeps the other waiting for the disk.
+        let made = self.events.iter().map(encode);
+        let made: Arc<[EncodedEvent]> = made.collect::<Result<_, Error>>()?;
+        self.encoded.lock()[which] = Some(made.clone());
+        Ok(made)
+    }
+
+    /// Gives the memory back; who wants them again encodes again.
+    fn forget_encoded(&self) {
+        *self.encoded.lock() = Default::default();
     }
 
     fn bytes(&self) -> usize {
@@ -90,6 +107,10 @@ impl Recent {
     pub(crate) fn push(&mut self, change: Change) {
         self.bytes += change.bytes();
         self.list.push_back(Arc::new(change));
+        let old = self.list.len().checked_sub(ENCODED_CHANGES_MAX + 1);
+        if let Some(old) = old.and_then(|place| self.list.get(place)) {
+            old.forget_encoded();
+        }
         while self.list.len() > RECENT_CHANGES_MAX || self.bytes > RECENT_BYTES_MAX {
             let Some(oldest) = self.list.pop_front() else {
                 return;

@@ -4,6 +4,8 @@
 pub const RECENT_CHANGES_MAX: usize = 8192;
 /// … and about this many bytes of keys and values.
 pub const RECENT_BYTES_MAX: usize = 32 << 20;
+/// … and of these, so many newest are kept encoded as well, with what the keys were before.
+pub const ENCODED_CHANGES_MAX: usize = 128;
 
 /// Changes read from the engine for one watcher at a time, in bytes (one whole revision at least).
 pub const CATCH_UP_BYTES: usize = 1 << 20;

@@ -6,8 +6,9 @@ mod session;
 use super::caller::Origin;
 use super::{Api, errors, wants_leader};
 use crate::limits::WATCH_RESPONSES_AHEAD;
-use kvorum_proto::etcdserverpb::watch_server::Watch;
-use kvorum_proto::etcdserverpb::{WatchRequest, WatchResponse, watch_request};
+use kvorum_proto::encoded::WatchResponse;
+use kvorum_proto::encoded_watch::watch_server::Watch;
+use kvorum_proto::etcdserverpb::{WatchRequest, watch_request};
 use permission::Permission;
 use session::Session;
 use std::time::Instant;
@@ -104,7 +105,7 @@ async fn handle(
         None => None,
     };
     if let Some(response) = response {
-        send(api, revision, response, out).await;
+        send(api, revision, response.into(), out).await;
     }
     Ok(())
 }
@@ -123,10 +124,10 @@ async fn pump(
         if permission.moved(api) {
             let ended = permission.check(api, session).await;
             step.responses
-                .retain(|(_, r)| !ended.iter().any(|e| e.watch_id == r.watch_id));
+                .retain(|(_, r)| !ended.iter().any(|e| e.watch_id == r.head.watch_id));
             let revision = store.revision();
             step.responses
-                .extend(ended.into_iter().map(|e| (revision, e)));
+                .extend(ended.into_iter().map(|e| (revision, e.into())));
         }
         for (revision, response) in step.responses {
             send(api, revision, response, out).await;
@@ -140,7 +141,7 @@ async fn pump(
 }
 
 async fn send(api: &Api, revision: i64, mut response: WatchResponse, out: &Out) {
-    response.header = Some(api.header(revision));
+    response.head.header = Some(api.header(revision));
     // A closed stream is noticed by the loop.
     let _ = out.send(Ok(response)).await;
 }

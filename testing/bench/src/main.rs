@@ -10,7 +10,7 @@ mod rows;
 mod watchers;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use kvorum_processes::{Cluster, Program};
 use moments::Moment;
 use report::Sample;
@@ -20,12 +20,16 @@ use std::time::Duration;
 /// Puts the same load on kvorum-node and on etcd, in alternating rounds, with fsync
 /// on, and prints medians, percentiles and CPU per operation with their ratios.
 ///
-/// Needs `KVORUM_NODE_BIN` and `KVORUM_ETCD_BIN`; `cargo xtask bench` sets them.
+/// Needs `KVORUM_NODE_BIN`, `KVORUM_ETCD_BIN` and `KVORUM_ETCD36_BIN`; `cargo xtask bench` sets them.
 #[derive(Parser)]
 struct Args {
     /// Cluster sizes.
     #[arg(long, value_delimiter = ',', default_value = "1,3")]
     members: Vec<u8>,
+
+    /// Versions of etcd to compare with.
+    #[arg(long, value_delimiter = ',', default_value = "etcd-3.7,etcd-3.6")]
+    beside: Vec<Rival>,
 
     /// Rounds; the median of each figure is printed.
     #[arg(long, default_value_t = 3)]
@@ -65,6 +69,53 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A version of etcd to be compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rival {
+    #[value(name = "etcd-3.7")]
+    Etcd37,
+    #[value(name = "etcd-3.6")]
+    Etcd36,
+}
+
+impl Rival {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Etcd37 => "etcd 3.7",
+            Self::Etcd36 => "etcd 3.6",
+        }
+    }
+
+    fn program(self) -> Program {
+        match self {
+            Self::Etcd37 => Program::etcd(),
+            Self::Etcd36 => Program::etcd_36(),
+        }
+    }
+}
+
+/// One of those that are compared, with a store that is filled.
+struct Contestant {
+    name: &'static str,
+    cluster: Cluster,
+}
+
+impl Contestant {
+    async fn start(
+        name: &'static str,
+        program: &Program,
+        members: u8,
+        value_bytes: usize,
+    ) -> anyhow::Result<Self> {
+        // A quota that no run reaches, the same for all.
+        let quota = "--quota-backend-bytes=8589934592";
+        let cluster = Cluster::start(program, members, &[quota]).await;
+        let filled = load::fill(&cluster, value_bytes).await;
+        filled.with_context(|| format!("filling the store of {name} failed"))?;
+        Ok(Self { name, cluster })
+    }
+}
+
 async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
     let (mut rows, mut moments) = (args.rows.clone(), args.moments.clone());
     if rows.is_empty() && moments.is_empty() {
@@ -73,60 +124,78 @@ async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
     if members < 3 {
         moments.clear();
     }
-    let programs = [Program::kvorum(), Program::etcd()];
-    let mut clusters = Vec::new();
-    for program in &programs {
-        // A quota that no run reaches, the same for both.
-        let quota = "--quota-backend-bytes=8589934592";
-        let cluster = Cluster::start(program, members, &[quota]).await;
-        load::fill(&cluster, args.value_bytes)
-            .await
-            .context("filling the store failed")?;
-        clusters.push(cluster);
+    let mut contestants =
+        vec![Contestant::start("kvorum", &Program::kvorum(), members, args.value_bytes).await?];
+    for rival in &args.beside {
+        let (name, program) = (rival.name(), rival.program());
+        contestants.push(Contestant::start(name, &program, members, args.value_bytes).await?);
     }
-    let say = |round: usize, rounds: usize, what: &dyn std::fmt::Display, which: usize| {
-        let name = programs[which].name();
-        eprint!("\rround {round}/{rounds} {members} members: {what} on {name:<8}");
-    };
-    let mut samples = vec![[Vec::new(), Vec::new()]; rows.len()];
-    for round in 1..=args.rounds {
-        for (row, found) in rows.iter().zip(&mut samples) {
-            for i in order(round) {
-                say(round, args.rounds, row, i);
-                let duration = Duration::from_secs(args.seconds);
-                let sample: Sample =
-                    load::run(&clusters[i], *row, duration, args.value_bytes).await?;
-                found[i].push(sample);
-            }
-        }
-    }
-    let mut figures = vec![[Vec::new(), Vec::new()]; moments.len()];
-    for (moment, found) in moments.iter().zip(&mut figures) {
-        let rounds = moment.rounds(args.rounds);
-        for round in 1..=rounds {
-            for i in order(round) {
-                say(round, rounds, moment, i);
-                let cluster = &mut clusters[i];
-                let measured = moment.run(cluster, args.seconds, args.reclaim_mb);
-                found[i].push(measured.await?);
-            }
-        }
-    }
+    let samples = rows_of(args, members, &rows, &contestants).await?;
+    let figures = moments_of(args, members, &moments, &mut contestants).await?;
     eprintln!();
-    if !rows.is_empty() {
-        report::print(members, &rows, &samples);
-    }
-    if !moments.is_empty() {
-        report::print_moments(members, &moments, &figures);
+    for (place, rival) in contestants.iter().enumerate().skip(1) {
+        if !rows.is_empty() {
+            report::print(members, &rows, &samples, (place, rival.name));
+        }
+        if !moments.is_empty() {
+            report::print_moments(members, &moments, &figures, (place, rival.name));
+        }
     }
     Ok(())
 }
 
-/// Who goes first changes, so that neither always finds the warmer machine.
-fn order(round: usize) -> [usize; 2] {
-    if round.is_multiple_of(2) {
-        [0, 1]
-    } else {
-        [1, 0]
+/// What every row gave: for each contestant, a sample of each round.
+async fn rows_of(
+    args: &Args,
+    members: u8,
+    rows: &[Row],
+    contestants: &[Contestant],
+) -> anyhow::Result<Vec<Vec<Vec<Sample>>>> {
+    let duration = Duration::from_secs(args.seconds);
+    let mut samples = vec![vec![Vec::new(); contestants.len()]; rows.len()];
+    for round in 1..=args.rounds {
+        for (row, found) in rows.iter().zip(&mut samples) {
+            let pairs = contestants.iter().zip(found).collect();
+            for (contestant, found) in in_turn(pairs, round) {
+                say((round, args.rounds), members, row, contestant.name);
+                let cluster = &contestant.cluster;
+                found.push(load::run(cluster, *row, duration, args.value_bytes).await?);
+            }
+        }
     }
+    Ok(samples)
+}
+
+/// What every moment gave: for each contestant, the figures of each round.
+async fn moments_of(
+    args: &Args,
+    members: u8,
+    moments: &[Moment],
+    contestants: &mut [Contestant],
+) -> anyhow::Result<Vec<Vec<Vec<Vec<f64>>>>> {
+    let mut figures = vec![vec![Vec::new(); contestants.len()]; moments.len()];
+    for (moment, found) in moments.iter().zip(&mut figures) {
+        let rounds = moment.rounds(args.rounds);
+        for round in 1..=rounds {
+            let pairs = contestants.iter_mut().zip(found.iter_mut()).collect();
+            for (contestant, found) in in_turn(pairs, round) {
+                say((round, rounds), members, moment, contestant.name);
+                let cluster = &mut contestant.cluster;
+                let measured = moment.run(cluster, args.seconds, args.reclaim_mb);
+                found.push(measured.await?);
+            }
+        }
+    }
+    Ok(figures)
+}
+
+fn say((round, rounds): (usize, usize), members: u8, what: &dyn std::fmt::Display, who: &str) {
+    eprint!("\rround {round}/{rounds} {members} members: {what} on {who:<8}");
+}
+
+/// Who goes first changes, so that nobody always finds the warmer machine.
+fn in_turn<T>(mut all: Vec<T>, round: usize) -> Vec<T> {
+    let first = round % all.len().max(1);
+    all.rotate_left(first);
+    all
 }

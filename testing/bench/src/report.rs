@@ -37,21 +37,33 @@ fn median<T>(samples: &[T], of: impl Fn(&T) -> f64) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// Prints the table of one cluster size. Ratios are kvorum to etcd.
-pub(crate) fn print(members: u8, rows: &[Row], samples: &[[Vec<Sample>; 2]]) {
+/// Prints the table of one cluster size beside one rival: its place among the contestants, and its name.
+pub(crate) fn print(
+    members: u8,
+    rows: &[Row],
+    samples: &[Vec<Vec<Sample>>],
+    (place, rival): (usize, &str),
+) {
     println!(
-        "\n{members} member{}, fsync on; medians; ratio is kvorum to etcd",
+        "\n{members} member{}, fsync on; medians; ratio is kvorum to {rival}",
         if members == 1 { "" } else { "s" }
     );
     println!(
-        "| {:<34} | {:>9} | {:>9} | {:>6} | {:>16} | {:>16} | {:>16} |",
-        "row", "kvorum/s", "etcd/s", "ratio", "p50 ms k / e", "p99 ms k / e", "CPU us/op k / e"
+        "| {:<34} | {:>9} | {:>10} | {:>6} | {:>16} | {:>16} | {:>16} |",
+        "row",
+        "kvorum/s",
+        format!("{rival}/s"),
+        "ratio",
+        "p50 ms k / e",
+        "p99 ms k / e",
+        "CPU us/op k / e"
     );
     println!(
-        "|{:-<36}|{:->11}|{:->11}|{:->8}|{:->18}|{:->18}|{:->18}|",
+        "|{:-<36}|{:->11}|{:->12}|{:->8}|{:->18}|{:->18}|{:->18}|",
         "", ":", ":", ":", ":", ":", ":"
     );
-    for (row, [ours, theirs]) in rows.iter().zip(samples) {
+    for (row, found) in rows.iter().zip(samples) {
+        let [ours, theirs] = [0, place].map(|place| found.get(place).map_or(&[][..], |all| all));
         let rate = (
             median(ours, |s| s.per_second),
             median(theirs, |s| s.per_second),
@@ -61,7 +73,7 @@ pub(crate) fn print(members: u8, rows: &[Row], samples: &[[Vec<Sample>; 2]]) {
         let cpu = (median(ours, |s| s.cpu_us), median(theirs, |s| s.cpu_us));
         let ratio = if rate.1 > 0.0 { rate.0 / rate.1 } else { 0.0 };
         println!(
-            "| {:<34} | {:>9.0} | {:>9.0} | {:>6.2} | {:>7.2} / {:>6.2} | {:>7.2} / {:>6.2} | {:>7.0} / {:>6.0} |",
+            "| {:<34} | {:>9.0} | {:>10.0} | {:>6.2} | {:>7.2} / {:>6.2} | {:>7.2} / {:>6.2} | {:>7.0} / {:>6.0} |",
             row.to_string(),
             rate.0,
             rate.1,
@@ -76,20 +88,26 @@ pub(crate) fn print(members: u8, rows: &[Row], samples: &[[Vec<Sample>; 2]]) {
     }
 }
 
-/// Prints the figures of moments.
-pub(crate) fn print_moments(members: u8, moments: &[Moment], figures: &[[Vec<Vec<f64>>; 2]]) {
-    println!("\n{members} members, fsync on; medians; ratio is kvorum to etcd");
+/// Prints the figures of moments beside one rival: its place among the contestants, and its name.
+pub(crate) fn print_moments(
+    members: u8,
+    moments: &[Moment],
+    figures: &[Vec<Vec<Vec<f64>>>],
+    (place, rival): (usize, &str),
+) {
+    println!("\n{members} members, fsync on; medians; ratio is kvorum to {rival}");
     println!(
         "| {:<42} | {:<33} | {:>9} | {:>9} | {:>6} |",
-        "moment", "", "kvorum", "etcd", "ratio"
+        "moment", "", "kvorum", rival, "ratio"
     );
     println!(
         "|{:-<44}|{:-<35}|{:->11}|{:->11}|{:->8}|",
         "", "", ":", ":", ":"
     );
-    for (moment, [ours, theirs]) in moments.iter().zip(figures) {
-        for (place, figure) in moment.figures().iter().enumerate() {
-            let of = |round: &Vec<f64>| round.get(place).copied().unwrap_or(f64::NAN);
+    for (moment, found) in moments.iter().zip(figures) {
+        let [ours, theirs] = [0, place].map(|place| found.get(place).map_or(&[][..], |all| all));
+        for (which, figure) in moment.figures().iter().enumerate() {
+            let of = |round: &Vec<f64>| round.get(which).copied().unwrap_or(f64::NAN);
             let (ours, theirs) = (median(ours, of), median(theirs, of));
             println!(
                 "| {:<42} | {figure:<33} | {ours:>9.2} | {theirs:>9.2} | {:>6.2} |",

@@ -49,6 +49,15 @@ impl Program {
         Self::Etcd(from_environment("KVORUM_ETCD_BIN", "a built etcd server"))
     }
 
+    /// etcd 3.6, from `KVORUM_ETCD36_BIN`.
+    ///
+    /// # Panics
+    /// If the variable names no file.
+    #[must_use]
+    pub fn etcd_36() -> Self {
+        Self::Etcd(from_environment("KVORUM_ETCD36_BIN", "a built etcd 3.6"))
+    }
+
     /// One of etcd's tools, beside the server of `KVORUM_ETCD_BIN`.
     ///
     /// # Panics

@@ -6,6 +6,7 @@
 use crate::limits::WATCHERS_PER_STREAM_MAX;
 use crate::member::RequestLimits;
 use kvorum_mvcc::{Change, Error, KeyRange, Rejection, Store};
+use kvorum_proto::encoded::{self, EncodedEvent};
 use kvorum_proto::etcdserverpb::watch_create_request::FilterType;
 use kvorum_proto::etcdserverpb::{WatchCreateRequest, WatchResponse};
 use kvorum_proto::mvccpb::{Event, event::EventType};
@@ -49,7 +50,7 @@ impl Watcher {
 
 /// What one step gives: responses (each with its header's revision), and whether there is more.
 pub(super) struct Step {
-    pub(super) responses: Vec<(i64, WatchResponse)>,
+    pub(super) responses: Vec<(i64, encoded::WatchResponse)>,
     pub(super) more: bool,
 }
 
@@ -192,7 +193,7 @@ impl Session {
             .min();
         let Some(from) = behind else {
             return Ok(Step {
-                responses: self.progress(revision),
+                responses: plain(self.progress(revision)),
                 more: false,
             });
         };
@@ -210,7 +211,7 @@ impl Session {
                     .into_iter()
                     .map(|id| (revision, self.compacted(id, compacted)));
                 return Ok(Step {
-                    responses: responses.collect(),
+                    responses: plain(responses.collect()),
                     more: true,
                 });
             }
@@ -242,34 +243,32 @@ impl Session {
         changes: &[Arc<Change>],
         upto: i64,
         store: &Store,
-        responses: &mut Vec<(i64, WatchResponse)>,
+        responses: &mut Vec<(i64, encoded::WatchResponse)>,
     ) -> Result<(), Error> {
         let Some(watcher) = self.watchers.get_mut(&id) else {
             return Ok(());
         };
         let mut events = Vec::new();
         for change in changes {
-            for (place, event) in change.events.iter().enumerate() {
-                if !watcher.wants(event) {
-                    continue;
-                }
-                let mut event = event.clone();
-                if watcher.prev_kv {
-                    event.prev_kv = change.before(store)?.get(place).cloned().flatten();
-                }
-                events.push(event);
+            // Looked at before they are encoded: most changes are not for most watchers.
+            let wanted = |event: &&Event| watcher.wants(event);
+            if !change.events.iter().any(|event| wanted(&event)) {
+                continue;
             }
+            let encoded = change.encoded(store, watcher.prev_kv)?;
+            let both = change.events.iter().zip(encoded.iter());
+            events.extend(both.filter(|(e, _)| wanted(e)).map(|(_, e)| e.clone()));
         }
         watcher.next = upto + 1;
         if events.is_empty() {
             return Ok(());
         }
         watcher.last_sent = Instant::now();
-        let whole = WatchResponse {
+        let head = WatchResponse {
             watch_id: id,
-            events,
             ..WatchResponse::default()
         };
+        let whole = encoded::WatchResponse { head, events };
         if watcher.fragment && whole.encoded_len() > self.limits.bytes {
             responses.extend(fragments(whole, self.limits.bytes).map(|part| (upto, part)));
         } else {
@@ -304,9 +303,17 @@ fn progress_note(id: i64) -> WatchResponse {
     }
 }
 
+fn plain(responses: Vec<(i64, WatchResponse)>) -> Vec<(i64, encoded::WatchResponse)> {
+    let encoded = responses.into_iter().map(|(at, plain)| (at, plain.into()));
+    encoded.collect()
+}
+
 /// Cuts a response into parts of about `max` bytes; all but the last are marked.
-fn fragments(whole: WatchResponse, max: usize) -> impl Iterator<Item = WatchResponse> {
-    let mut parts: Vec<Vec<Event>> = vec![Vec::new()];
+fn fragments(
+    whole: encoded::WatchResponse,
+    max: usize,
+) -> impl Iterator<Item = encoded::WatchResponse> {
+    let mut parts: Vec<Vec<EncodedEvent>> = vec![Vec::new()];
     let mut bytes = 0;
     for event in whole.events {
         let len = event.encoded_len();
@@ -323,13 +330,12 @@ fn fragments(whole: WatchResponse, max: usize) -> impl Iterator<Item = WatchResp
         }
     }
     let last = parts.len() - 1;
-    parts
-        .into_iter()
-        .enumerate()
-        .map(move |(i, events)| WatchResponse {
-            watch_id: whole.watch_id,
+    let part = move |(i, events)| encoded::WatchResponse {
+        head: WatchResponse {
             fragment: i < last,
-            events,
-            ..WatchResponse::default()
-        })
+            ..whole.head.clone()
+        },
+        events,
+    };
+    parts.into_iter().enumerate().map(part)
 }
