@@ -21,15 +21,18 @@ pub struct Change {
     /// Its events.
     pub events: Vec<Event>,
     /// Encoded by the first watcher that wants them, for all of them: without and with `prev_kv`.
-    encoded: Mutex<[Option<Arc<[EncodedEvent]>>; 2]>,
+    /// `None`: among the older ones, which are encoded for each who is behind and not kept.
+    encoded: Mutex<Option<Encoded>>,
 }
+
+type Encoded = [Option<Arc<[EncodedEvent]>>; 2];
 
 impl Change {
     pub(crate) fn new(revision: i64, events: Vec<Event>) -> Self {
         Self {
             revision,
             events,
-            encoded: Mutex::default(),
+            encoded: Mutex::new(Some(Encoded::default())),
         }
     }
 
@@ -40,8 +43,9 @@ impl Change {
     /// If the disk fails.
     pub fn encoded(&self, store: &Store, with_prev_kv: bool) -> Result<Arc<[EncodedEvent]>, Error> {
         let which = usize::from(with_prev_kv);
-        if let Some(known) = &self.encoded.lock()[which] {
-            return Ok(known.clone());
+        let known = self.encoded.lock().as_ref().and_then(|e| e[which].clone());
+        if let Some(known) = known {
+            return Ok(known);
         }
         let encode = |event: &Event| {
             if !with_prev_kv {
@@ -55,13 +59,20 @@ impl Change {
         // Without the lock: two watchers may both do it, and neither keeps the other waiting for the disk.
         let made = self.events.iter().map(encode);
         let made: Arc<[EncodedEvent]> = made.collect::<Result<_, Error>>()?;
-        self.encoded.lock()[which] = Some(made.clone());
+        if let Some(kept) = self.encoded.lock().as_mut() {
+            kept[which] = Some(made.clone());
+        }
         Ok(made)
     }
 
-    /// Gives the memory back; who wants them again encodes again.
+    /// Gives the memory back, for good; who wants them again encodes again.
     fn forget_encoded(&self) {
-        *self.encoded.lock() = Default::default();
+        *self.encoded.lock() = None;
+    }
+
+    #[cfg(test)]
+    fn is_encoded(&self) -> bool {
+        self.encoded.lock().iter().flatten().any(Option::is_some)
     }
 
     fn bytes(&self) -> usize {
@@ -197,5 +208,27 @@ impl Store {
         };
         let mut view = LazyView::new(state.engine.clone());
         Ok(Some(view.record(&state.records, found.revision())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::MemoryEngine;
+
+    #[test]
+    fn only_the_newest_changes_stay_encoded() {
+        let store = Store::open(Arc::new(MemoryEngine::default())).unwrap();
+        let mut recent = Recent::new(0);
+        let newest = i64::try_from(ENCODED_CHANGES_MAX).unwrap() + 1;
+        for revision in 1..=newest {
+            recent.push(Change::new(revision, vec![event(KeyValue::default())]));
+            for change in &recent.list {
+                change.encoded(&store, false).unwrap();
+            }
+        }
+        // The oldest one was wanted again after it was forgotten, as by a watcher that is behind.
+        let kept = recent.list.iter().filter(|change| change.is_encoded());
+        assert_eq!(kept.count(), ENCODED_CHANGES_MAX);
     }
 }

@@ -250,14 +250,16 @@ impl Session {
         };
         let mut events = Vec::new();
         for change in changes {
-            // Looked at before they are encoded: most changes are not for most watchers.
-            let wanted = |event: &&Event| watcher.wants(event);
-            if !change.events.iter().any(|event| wanted(&event)) {
-                continue;
+            // Encoded only if one is wanted: most changes are not for most watchers.
+            let mut encoded = None;
+            let wanted = |(_, event): &(usize, &Event)| watcher.wants(event);
+            for (place, _) in change.events.iter().enumerate().filter(wanted) {
+                let encoded = match &encoded {
+                    Some(encoded) => encoded,
+                    None => encoded.insert(change.encoded(store, watcher.prev_kv)?),
+                };
+                events.extend(encoded.get(place).cloned());
             }
-            let encoded = change.encoded(store, watcher.prev_kv)?;
-            let both = change.events.iter().zip(encoded.iter());
-            events.extend(both.filter(|(e, _)| wanted(e)).map(|(_, e)| e.clone()));
         }
         watcher.next = upto + 1;
         if events.is_empty() {
@@ -303,6 +305,7 @@ fn progress_note(id: i64) -> WatchResponse {
     }
 }
 
+/// Those that are for one watcher only: nothing to share.
 fn plain(responses: Vec<(i64, WatchResponse)>) -> Vec<(i64, encoded::WatchResponse)> {
     let encoded = responses.into_iter().map(|(at, plain)| (at, plain.into()));
     encoded.collect()
