@@ -4,7 +4,8 @@
 //! ```text
 //! magic u32 | body length u32 | sequence u64 | segment u64 | salt u32 | crc32c u32 | body | padding to 8
 //! ```
-//! The CRC covers all of it but itself. The header names the segment, so that a
+//! The CRC covers all of it but itself and the padding, which is zeros and looked
+//! at too: no byte of a frame can change unnoticed. The header names the segment, so that a
 //! frame left over in a recycled file is never taken for one of this segment;
 //! the salt is drawn anew for each segment, so that no client can write a value
 //! that looks like a frame. All integers are little-endian.
@@ -164,14 +165,16 @@ pub(super) fn parse(data: &[u8], segment: u64, salt: Option<u32>) -> Option<Pars
     }
     let body_len = usize::try_from(u32_at(data, 4)?).ok()?;
     let frame = data.get(..HEADER.checked_add(body_len)?)?;
-    if checksum(frame) != u32_at(frame, 28)? {
+    let size = frame.len().next_multiple_of(ALIGN);
+    let padding = data.get(frame.len()..size)?;
+    if checksum(frame) != u32_at(frame, 28)? || padding.iter().any(|byte| *byte != 0) {
         return None;
     }
     Some(Parsed {
         sequence: u64_at(frame, 8)?,
         salt: found,
         body: &frame[HEADER..],
-        size: frame.len().next_multiple_of(ALIGN),
+        size,
     })
 }
 
@@ -316,7 +319,8 @@ mod tests {
         assert!(parse(&good, 9, None).is_none());
         assert!(parse(&good, 8, Some(78)).is_none());
         let body_end = HEADER + u32_at(&good, 4).unwrap() as usize;
-        for bit in 0..body_end * 8 {
+        assert!(body_end < good.len(), "the sample should have padding");
+        for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             assert!(parse(&bad, 8, None).is_none(), "bit {bit}");
