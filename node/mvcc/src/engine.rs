@@ -4,6 +4,7 @@
 //! becomes durable as a whole or not at all; a view is one consistent moment.
 
 use crate::Revision;
+use crate::limits::{COPY_BYTES, COPY_RECORDS};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -95,26 +96,27 @@ pub const TABLES: [Table; 7] = [
     Table::Role,
 ];
 
-/// Records copied in one batch.
-const COPY_RECORDS: usize = 10_000;
-
-/// Fills an empty engine with what another one holds at this moment.
+/// Fills an empty engine with what another one holds at this moment, in batches of
+/// at most [`COPY_BYTES`] and one record; `rest` is called after each that is not the last.
 ///
 /// # Errors
 /// If either fails; the empty one is then partly filled.
-pub fn copy(from: &dyn Engine, to: &dyn Engine) -> io::Result<()> {
+pub fn copy(from: &dyn Engine, to: &dyn Engine, rest: &mut dyn FnMut()) -> io::Result<()> {
     let view = from.view()?;
     let mut batch = Batch::default();
+    let mut bytes = 0;
     let mut failed = None;
     view.scan(Revision::default(), &mut |revision, data| {
-        batch
-            .records
-            .push((revision, Some(Bytes::copy_from_slice(data))));
-        if batch.records.len() >= COPY_RECORDS
-            && let Err(error) = to.commit(std::mem::take(&mut batch))
-        {
-            failed = Some(error);
-            return ControlFlow::Break(());
+        let data = Bytes::copy_from_slice(data);
+        bytes += data.len();
+        batch.records.push((revision, Some(data)));
+        if bytes >= COPY_BYTES || batch.records.len() >= COPY_RECORDS {
+            bytes = 0;
+            if let Err(error) = to.commit(std::mem::take(&mut batch)) {
+                failed = Some(error);
+                return ControlFlow::Break(());
+            }
+            rest();
         }
         ControlFlow::Continue(())
     })?;
@@ -187,5 +189,31 @@ impl View for MemoryView {
         Ok(rows
             .map(|((_, key), value)| (Bytes::from(key.clone()), value.clone()))
             .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_is_copied_whole_and_in_small_batches() {
+        let from = MemoryEngine::default();
+        let value = Bytes::from(vec![7; COPY_BYTES / 4]);
+        let small = Bytes::from_static(b"small");
+        let records = (0..10).map(|main| (Revision { main, sub: 0 }, Some(value.clone())));
+        let many = 10..10 + i64::try_from(COPY_RECORDS).unwrap();
+        let smaller = many.map(|main| (Revision { main, sub: 0 }, Some(small.clone())));
+        let batch = Batch {
+            records: records.chain(smaller).collect(),
+            rows: vec![(Table::Meta, Vec::new(), Some(b"meta".to_vec()))],
+        };
+        from.commit(batch).unwrap();
+        let to = MemoryEngine::default();
+        // What was durable each time that the copy rested.
+        let mut there = Vec::new();
+        copy(&from, &to, &mut || there.push(to.tables.read().0.len())).unwrap();
+        assert_eq!(there, [4, 8, 8 + COPY_RECORDS]);
+        assert_eq!(*to.tables.read(), *from.tables.read());
     }
 }

@@ -23,3 +23,8 @@ pub const RECORD_OVERHEAD: i64 = 128;
 
 /// Keys of member IDs given out that are remembered, so that asking again gives the same ID.
 pub const ALLOCATIONS_KEPT: usize = 64;
+
+/// One batch of a copy of the whole engine has about this many bytes …
+pub const COPY_BYTES: usize = 4 << 20;
+/// … and at most so many records.
+pub const COPY_RECORDS: usize = 10_000;

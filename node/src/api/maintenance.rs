@@ -3,6 +3,7 @@
 use super::kv::mismatched;
 use super::{Api, ETCD_CLUSTER_VERSION, ETCD_DOWNGRADE_VERSION, ETCD_VERSION, errors};
 use crate::consensus::transfer::MoveError;
+use crate::limits::FLUSH_BYTES;
 use kvorum_mvcc::auth::Asked;
 use kvorum_proto::etcdserverpb::alarm_request::AlarmAction;
 use kvorum_proto::etcdserverpb::downgrade_request::DowngradeAction;
@@ -132,7 +133,9 @@ impl Maintenance for Api {
         let _one = self.member.receiving().lock().await;
         self.blocking(move |store| {
             store.flush()?;
-            store.rewrite(|old| engine::rewrite(&dir, sync, old))?;
+            // No durable point is made meanwhile: it must not fall due for long.
+            let urgent = || store.pending_bytes() >= FLUSH_BYTES;
+            store.rewrite(|old| engine::rewrite(&dir, sync, old, &urgent))?;
             Ok(())
         })
         .await?;

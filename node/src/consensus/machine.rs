@@ -204,7 +204,7 @@ impl RaftStateMachine<Types> for Machine {
                 SnapshotData::Received(engine) => engine,
                 SnapshotData::Own(other) => {
                     let engine = engine::prepare(&dir, sync)?;
-                    kvorum_mvcc::engine::copy(other.as_ref(), &engine)?;
+                    kvorum_mvcc::engine::copy(other.as_ref(), &engine, &mut || ())?;
                     engine
                 }
             };

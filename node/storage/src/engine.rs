@@ -5,7 +5,7 @@
 //! beside the old one; the file `CURRENT` says which one counts.
 
 use crate::disk::{Disk, DiskFile, RealDisk, replace_file};
-use crate::limits::ENGINE_CACHE_BYTES;
+use crate::limits::{ENGINE_CACHE_BYTES, REWRITE_REST_MAX};
 use bytes::Bytes;
 use kvorum_mvcc::Revision;
 use kvorum_mvcc::engine::{Batch, Engine, Table, View, Visit};
@@ -16,6 +16,7 @@ use redb::{
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const META: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
@@ -173,13 +174,25 @@ pub fn adopt(dir: &Path, engine: &DiskEngine) -> io::Result<()> {
 }
 
 /// Copies an engine into a new file, without the old one's gaps, and makes that the
-/// current one.
+/// current one. Half of the time the disk is left to others, unless `urgent` says
+/// that something waits for the end.
 ///
 /// # Errors
 /// If the file system fails; the old one then stays.
-pub fn rewrite(dir: &Path, sync: bool, old: &dyn Engine) -> io::Result<Arc<dyn Engine>> {
+pub fn rewrite(
+    dir: &Path,
+    sync: bool,
+    old: &dyn Engine,
+    urgent: &dyn Fn() -> bool,
+) -> io::Result<Arc<dyn Engine>> {
     let new = prepare(dir, sync)?;
-    kvorum_mvcc::engine::copy(old, &new)?;
+    let mut began = Instant::now();
+    kvorum_mvcc::engine::copy(old, &new, &mut || {
+        if !urgent() {
+            std::thread::sleep(began.elapsed().min(REWRITE_REST_MAX));
+        }
+        began = Instant::now();
+    })?;
     adopt(dir, &new)?;
     Ok(Arc::new(new))
 }

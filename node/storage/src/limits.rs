@@ -17,3 +17,6 @@ pub const SPARE_SEGMENTS: usize = 1;
 
 /// Page cache of the engine.
 pub const ENGINE_CACHE_BYTES: usize = 256 << 20;
+
+/// Rewriting the engine leaves the disk to others for as long as each batch took, at most this.
+pub const REWRITE_REST_MAX: std::time::Duration = std::time::Duration::from_millis(200);
