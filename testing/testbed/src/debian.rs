@@ -18,6 +18,9 @@ const NEEDED: [(&str, &str); 9] = [
     ("unshare", "util-linux"),
 ];
 
+/// What makes network namespaces and cuts links between them.
+const NAMESPACES: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
+
 /// What builds clients from .proto files.
 const PROTOC: [(&str, &str); 2] = [
     ("protoc", "protobuf-compiler"),
@@ -33,6 +36,14 @@ const PROTOC: [(&str, &str); 2] = [
 /// If apt-get is not there or fails; the message names the packages.
 pub fn install_missing() -> Result<()> {
     install(&NEEDED)
+}
+
+/// Installs what network namespaces need and is missing.
+///
+/// # Errors
+/// If apt-get is not there or fails; the message names the packages.
+pub fn install_for_namespaces() -> Result<()> {
+    install(&NAMESPACES)
 }
 
 /// Installs protoc with the types of its own.

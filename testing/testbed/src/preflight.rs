@@ -38,20 +38,16 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// Checks that network namespaces can be made and links cut: Linux, root, `ip`, `nft`.
+/// Checks that network namespaces can be made and links cut: Linux and root. Installs
+/// `ip` and `nft` where they are missing.
 ///
 /// # Errors
-/// One sentence that says what is missing.
+/// What is missing and what to do.
 pub fn check_namespaces() -> Result<()> {
     if !cfg!(target_os = "linux") || !nix::unistd::geteuid().is_root() {
         bail!("network namespaces need Linux and root: run it with sudo");
     }
-    for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
-        if crate::debian::find_program(program).is_none() {
-            bail!("there is no `{program}`: install {package}");
-        }
-    }
-    Ok(())
+    crate::debian::install_for_namespaces()
 }
 
 /// Checks that a Go compiler is there.
