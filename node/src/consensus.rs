@@ -17,7 +17,7 @@ pub mod upkeep;
 
 use crate::limits::{NO_LEADER_PAUSE, PROPOSAL_BYTES_MAX, PROPOSALS_MAX, REQUEST_TIMEOUT};
 use crate::peer::Context;
-use crate::peer::calls::Calls;
+use crate::peer::calls::{self, Calls};
 use futures::Stream;
 use kvorum_proto::peer::{self, call, call_reply};
 use machine::{Machine, Progress, SnapshotData};
@@ -113,6 +113,7 @@ impl Consensus {
             failed: AtomicU64::new(0),
         });
         tokio::spawn(reads::run(Arc::downgrade(&consensus), waiters));
+        tokio::spawn(calls::keep_open(Arc::downgrade(&consensus.calls)));
         Ok(consensus)
     }
 

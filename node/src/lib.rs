@@ -1,5 +1,6 @@
 //! The replicated key-value server: etcd's v3 API over openraft.
 
+pub mod addresses;
 pub mod admin;
 pub mod api;
 pub mod args;

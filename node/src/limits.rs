@@ -40,6 +40,15 @@ pub const APPEND_ENTRIES_MAX: u64 = 4096;
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection whose peer owes an answer for this long is given up at the next request.
 pub const SILENT_MAX: Duration = Duration::from_secs(1);
+/// A peer is tried at its last address for so long before its name is looked up as well.
+pub const KNOWN_ADDRESS_LEAD: Duration = Duration::from_millis(100);
+/// Addresses of peers that are remembered.
+pub const ADDRESSES_KEPT: usize = 64;
+/// How often every other member is asked for a sign of life, so that a connection is open
+/// and works when it is needed …
+pub const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// … and how long that may take, with the dial.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(3);
 /// Dialling a peer and its hello.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// One snapshot chunk, sent and taken in.

@@ -186,6 +186,7 @@ impl Member {
                 Some(hash) => call_reply::Reply::Hash(hash),
                 None => call_reply::Reply::Failure(CallFailure::Unknown.into()),
             },
+            Some(call::Call::Ping(_)) => call_reply::Reply::Pong(true),
             None => call_reply::Reply::Failure(CallFailure::Unspecified.into()),
         };
         CallReply { reply: Some(reply) }

@@ -9,6 +9,7 @@ pub mod snapshot;
 
 pub use round_trips::RoundTrips;
 
+use crate::addresses::Addresses;
 use crate::consensus::types::{self, MemberId, Node};
 use crate::tls::Port;
 use kvorum_mvcc::Store;
@@ -29,6 +30,8 @@ pub struct Context {
     pub contact: Contact,
     /// Bytes sent to peers, received from peers, and failures to send.
     pub traffic: Traffic,
+    /// Where peers were reached last.
+    pub addresses: Addresses,
     /// How connections to and from peers are secured.
     pub peer_port: Port,
     /// How those of clients are.
@@ -117,6 +120,18 @@ impl Context {
         let (_, stored) = self.store.applied();
         let stored = types::decode_stored(stored).ok()?;
         stored.membership().get_node(&id).cloned()
+    }
+
+    /// The other members of the applied membership.
+    #[must_use]
+    pub fn others(&self) -> Vec<(MemberId, Node)> {
+        let (_, stored) = self.store.applied();
+        let Ok(stored) = types::decode_stored(stored) else {
+            return Vec::new();
+        };
+        let nodes = stored.membership().nodes();
+        let others = nodes.filter(|(id, _)| **id != self.identity.member_id);
+        others.map(|(id, node)| (*id, node.clone())).collect()
     }
 
     /// Whether this member was removed from the cluster, as far as it knows.

@@ -1,5 +1,6 @@
 //! Starting a member from its configuration, and stopping it.
 
+use crate::addresses::Addresses;
 use crate::auth::{self, Auth};
 use crate::bootstrap;
 use crate::config::{AutoCompaction, Config, Start};
@@ -103,6 +104,7 @@ async fn assemble(config: &Config, metrics: &Metrics) -> anyhow::Result<(Arc<Mem
         store: store.clone(),
         contact: Contact::new(),
         traffic: Traffic::new(metrics.round_trips.clone()),
+        addresses: Addresses::default(),
         peer_port,
         client_port,
         removed: CancellationToken::new(),

@@ -1,15 +1,18 @@
 //! Calls to a peer that are answered in any order: votes, forwarded proposals, reads.
+//!
+//! The connections are open before they are needed: the moment at which followers call
+//! each other for the first time is the loss of their leader.
 
 use super::Context;
 use super::link::{self, DialError};
 use crate::consensus::types::{MemberId, Node};
-use crate::limits::PEER_CALLS_MAX;
+use crate::limits::{PEER_CALLS_MAX, PING_INTERVAL, PING_TIMEOUT};
 use kvorum_proto::peer::{Call, CallReply, Purpose, call, call_reply};
 use parking_lot::Mutex;
 use prost::Message;
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,7 +34,7 @@ pub enum CallError {
     NoAnswer,
 }
 
-/// One kept connection per peer, made when first needed.
+/// One kept connection per peer.
 pub struct Calls {
     context: Arc<Context>,
     open: Mutex<HashMap<MemberId, (Node, mpsc::Sender<Request>)>>,
@@ -89,10 +92,17 @@ impl Calls {
         Err(CallError::NoAnswer)
     }
 
+    /// Ends the connection to a peer that has moved.
+    fn moved(&self, id: MemberId, now: &Node) {
+        let mut open = self.open.lock();
+        if open.get(&id).is_some_and(|(known, _)| known != now) {
+            open.remove(&id);
+        }
+    }
+
     fn sender(&self, id: MemberId, node: &Node) -> mpsc::Sender<Request> {
         let mut open = self.open.lock();
-        if let Some((known, sender)) = open.get(&id)
-            && known == node
+        if let Some((_, sender)) = open.get(&id)
             && !sender.is_closed()
         {
             return sender.clone();
@@ -110,6 +120,25 @@ impl Calls {
             }
         });
         sender
+    }
+}
+
+/// Keeps a connection to every other member open, and sees that the other side still
+/// answers, as long as somebody uses them.
+pub async fn keep_open(calls: Weak<Calls>) {
+    loop {
+        let Some(calls) = calls.upgrade() else { return };
+        let others = calls.context.others();
+        let calls = &calls;
+        let pings = others.iter().map(|(id, node)| async move {
+            calls.moved(*id, node);
+            let pong = calls.call(*id, node, call::Call::Ping(true), PING_TIMEOUT);
+            if let Err(error) = pong.await {
+                tracing::debug!(peer = id, %error, "No answer to a ping");
+            }
+        });
+        futures::future::join_all(pings).await;
+        tokio::time::sleep(PING_INTERVAL).await;
     }
 }
 

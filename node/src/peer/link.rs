@@ -5,6 +5,7 @@
 //! member, or a member whose data directory is not the one that its ID registered.
 
 use super::{Context, Traffic};
+use crate::addresses::Addresses;
 use crate::consensus::types::{MemberId, Node};
 use crate::limits::{CONNECT_TIMEOUT, FRAME_BYTES_MAX};
 use crate::socket::{ReadSide, Socket, WriteSide};
@@ -180,7 +181,12 @@ pub async fn dial(
             url: url.clone(),
             source,
         };
-        match attempt.await {
+        let outcome = attempt.await;
+        if let (false, Ok((_, address))) = (matches!(outcome, Ok(Ok(Ok(_)))), address(url)) {
+            // Somebody else may be there by now.
+            context.addresses.forget(address);
+        }
+        match outcome {
             Ok(Ok(Ok(link))) => return Ok(link),
             Ok(Ok(Err(welcome))) => {
                 if welcome.reason() == Refusal::Removed {
@@ -207,7 +213,7 @@ pub async fn dial(
 pub async fn look_up(url: &str, port: &Port) -> io::Result<Directory> {
     let asking = async {
         let traffic = super::Traffic::default();
-        let mut link = connect(url, port).await?;
+        let mut link = connect(url, port, &Addresses::default()).await?;
         let hello = Hello {
             version: VERSION,
             purpose: Purpose::Lookup.into(),
@@ -225,9 +231,9 @@ pub async fn look_up(url: &str, port: &Port) -> io::Result<Directory> {
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-async fn connect(url: &str, port: &Port) -> io::Result<Link> {
+async fn connect(url: &str, port: &Port, addresses: &Addresses) -> io::Result<Link> {
     let (https, address) = address(url)?;
-    let mut socket = port.call(https, address).await?;
+    let mut socket = port.call(https, address, addresses).await?;
     tokio::io::AsyncWriteExt::write_all(&mut socket, PREFACE).await?;
     Ok(wrap(socket))
 }
@@ -239,7 +245,7 @@ async fn hello(
     purpose: Purpose,
     url: &str,
 ) -> io::Result<Result<Link, Welcome>> {
-    let mut link = connect(url, &context.peer_port).await?;
+    let mut link = connect(url, &context.peer_port, &context.addresses).await?;
     let hello = Hello {
         version: VERSION,
         cluster_id: context.identity.cluster_id,

@@ -1,6 +1,7 @@
 //! Which connections of a port speak TLS, also while that changes on a cluster that lives.
 
 use super::{Presented, Tls};
+use crate::addresses::Addresses;
 use crate::limits::PREFACE_TIMEOUT;
 use crate::socket::Socket;
 use std::io;
@@ -87,15 +88,21 @@ impl Port {
         taken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
-    /// Calls `host:port`.
+    /// Calls `host:port`, where it was last if that is known.
     ///
     /// # Errors
     /// If it cannot be reached, or does not speak what is demanded.
-    pub async fn call(&self, https: bool, address: &str) -> io::Result<Socket> {
+    pub async fn call(
+        &self,
+        https: bool,
+        address: &str,
+        addresses: &Addresses,
+    ) -> io::Result<Socket> {
+        let reach = || addresses.reach(address);
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let mode = self.mode.at(https);
         let tls = match (mode, &self.tls) {
-            (Mode::Off | Mode::ByUrl, _) => return Ok(Socket::plain(reach(address).await?)),
+            (Mode::Off | Mode::ByUrl, _) => return Ok(Socket::plain(reach().await?)),
             (_, Some(tls)) => tls,
             (_, None) => {
                 return Err(io::Error::other(format!(
@@ -103,19 +110,13 @@ impl Port {
                 )));
             }
         };
-        match tls.connect(host, reach(address).await?).await {
+        match tls.connect(host, reach().await?).await {
             Err(error) if mode == Mode::Permissive && speaks_no_tls(&error) => {
-                Ok(Socket::plain(reach(address).await?))
+                Ok(Socket::plain(reach().await?))
             }
             other => other,
         }
     }
-}
-
-async fn reach(address: &str) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect(address).await?;
-    socket.set_nodelay(true)?;
-    Ok(socket)
 }
 
 async fn begins_handshake(socket: &TcpStream) -> io::Result<bool> {

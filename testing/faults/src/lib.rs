@@ -12,6 +12,7 @@
 pub mod faults;
 pub mod history;
 pub mod limits;
+pub mod names;
 pub mod network;
 pub mod predict;
 pub mod reads;
