@@ -3,6 +3,7 @@
 //! Absolute numbers depend on the machine and on what else it does; the ratios
 //! of a run are what counts.
 
+mod disk;
 mod load;
 mod moments;
 mod report;
@@ -130,9 +131,13 @@ async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
         let (name, program) = (rival.name(), rival.program());
         contestants.push(Contestant::start(name, &program, members, args.value_bytes).await?);
     }
+    let disk = disk_of(args, members, &rows).await?;
     let samples = rows_of(args, members, &rows, &contestants).await?;
     let figures = moments_of(args, members, &moments, &mut contestants).await?;
     eprintln!();
+    if !disk.is_empty() {
+        report::print_disk(members, &disk);
+    }
     for (place, rival) in contestants.iter().enumerate().skip(1) {
         if !rows.is_empty() {
             report::print(members, &rows, &samples, (place, rival.name));
@@ -142,6 +147,16 @@ async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the disk gave by itself in each round; nothing where no rows are asked for.
+async fn disk_of(args: &Args, members: u8, rows: &[Row]) -> anyhow::Result<Vec<Sample>> {
+    let mut samples = Vec::new();
+    let duration = Duration::from_secs(args.seconds);
+    for _ in 0..if rows.is_empty() { 0 } else { args.rounds } {
+        samples.push(tokio::task::spawn_blocking(move || disk::run(members, duration)).await??);
+    }
+    Ok(samples)
 }
 
 /// What every row gave: for each contestant, a sample of each round.

@@ -37,6 +37,17 @@ fn median<T>(samples: &[T], of: impl Fn(&T) -> f64) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
+/// Prints what the disk gave by itself, with as many files as there are members.
+pub(crate) fn print_disk(members: u8, samples: &[Sample]) {
+    println!(
+        "\nthe disk by itself, {members} file{}: {:.0} fdatasync/s for each, p50 {:.2} ms, p99 {:.2} ms",
+        if members == 1 { "" } else { "s" },
+        median(samples, |s| s.per_second) / f64::from(members),
+        median(samples, |s| s.p50_ms),
+        median(samples, |s| s.p99_ms),
+    );
+}
+
 /// Prints the table of one cluster size beside one rival: its place among the contestants, and its name.
 pub(crate) fn print(
     members: u8,
