@@ -25,7 +25,7 @@ mod members;
 mod pods;
 mod writes;
 
-pub use writes::Applied;
+pub use writes::{Applied, write_status};
 
 /// What one row of steps needs.
 pub struct Act<'a> {

@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
 use kvorum_api::{KvCluster, KvClusterStatus};
 use kvorum_plan::MemberId;
 use kvorum_plan::observed::{Reservation, Stage};
@@ -42,6 +42,31 @@ pub(super) fn apply_params() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).force()
 }
 
+/// Writes the whole status of the KvCluster with this namespace, name and UID, and of no
+/// other that came after it.
+///
+/// # Errors
+/// When the API server refuses, as it does for a change of identity, or cannot be reached.
+pub async fn write_status(
+    client: &Client,
+    (namespace, name, uid): (&str, &str, &str),
+    status: &KvClusterStatus,
+) -> Result<(), ActError> {
+    let api = Api::<KvCluster>::namespaced(client.clone(), namespace);
+    let intent = json!({
+        "apiVersion": "kvorum.dev/v1alpha1",
+        "kind": "KvCluster",
+        "metadata": { "name": name, "uid": uid },
+        "status": status,
+    });
+    let written = api
+        .patch_status(name, &apply_params(), &Patch::Apply(intent))
+        .await;
+    written
+        .map(|_| ())
+        .map_err(|error| ActError::of_call(format!("status of KvCluster {name}"), error))
+}
+
 impl Act<'_> {
     /// Writes identity and zones into the status, then into the record.
     pub(super) async fn reserve(
@@ -68,22 +93,10 @@ impl Act<'_> {
     /// Writes the whole status, on the very KvCluster that was seen.
     ///
     /// # Errors
-    /// When the API server refuses, as it does for a change of identity, or cannot be reached.
+    /// As for [`write_status`].
     pub async fn write_status(&self, status: &KvClusterStatus) -> Result<(), ActError> {
-        let names = &self.cluster.names;
-        let api = Api::<KvCluster>::namespaced(self.client.clone(), &names.namespace);
-        let intent = json!({
-            "apiVersion": "kvorum.dev/v1alpha1",
-            "kind": "KvCluster",
-            "metadata": { "name": names.cluster, "uid": self.cluster.uid },
-            "status": status,
-        });
-        api.patch_status(&names.cluster, &apply_params(), &Patch::Apply(intent))
-            .await
-            .map(|_| ())
-            .map_err(|error| {
-                ActError::of_call(format!("status of KvCluster {}", names.cluster), error)
-            })
+        let (names, uid) = (&self.cluster.names, &self.cluster.uid);
+        write_status(self.client, (&names.namespace, &names.cluster, uid), status).await
     }
 
     pub(super) async fn services(&self, at_least: Option<usize>) -> Result<bool, ActError> {

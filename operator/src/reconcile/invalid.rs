@@ -1,11 +1,10 @@
 //! What is said of a cluster whose spec makes no sense.
 
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use kvorum_api::{KvCluster, KvClusterStatus};
 
 use super::{Context, unix_seconds};
-use crate::names::FIELD_MANAGER;
+use crate::act::write_status;
 use crate::status::{Conditions, cut};
 use crate::validate::Invalid;
 use crate::{limits, publish};
@@ -39,17 +38,9 @@ pub(super) async fn say(
     if status == old {
         return Ok(());
     }
-    let namespace = cluster.namespace().unwrap_or_default();
-    let api = Api::<KvCluster>::namespaced(context.client.clone(), &namespace);
-    let intent = serde_json::json!({
-        "apiVersion": "kvorum.dev/v1alpha1",
-        "kind": "KvCluster",
-        "metadata": { "name": cluster.name_any(), "uid": cluster.uid() },
-        "status": status,
-    });
-    let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    api.patch_status(&cluster.name_any(), &parameters, &Patch::Apply(intent))
-        .await?;
+    let (namespace, name) = (cluster.namespace().unwrap_or_default(), cluster.name_any());
+    let uid = cluster.uid().unwrap_or_default();
+    write_status(&context.client, (&namespace, &name, &uid), &status).await?;
     let about = cluster.object_ref(&());
     for note in publish::notes(&old, &status, None) {
         context.events.publish(&about, &note).await;
