@@ -121,6 +121,7 @@ fn build(layers: &[Layer], foreign: bool) -> Result<(Environment, Option<Program
         environment.push(("KVORUM_RUST_CLIENT_BIN", clients::ensure_rust()?.into()));
     }
     if layers.contains(&Layer::Faults) {
+        debian::install_for_namespaces()?;
         let checker = tools::ensure(ToolSet::Linearizability)?.join("linearizability");
         environment.push(("KVORUM_LINEARIZABILITY_BIN", checker.into()));
         let built = build_with_faultpoints()?;

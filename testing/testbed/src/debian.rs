@@ -6,23 +6,24 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// A program and the package that brings it.
-const NEEDED: [(&str, &str); 9] = [
+type Need = (&'static str, &'static str);
+
+/// What makes network namespaces and cuts links between them.
+const NAMESPACES: [Need; 2] = [("ip", "iproute2"), ("nft", "nftables")];
+
+/// What else a testbed needs.
+const NEEDED: [Need; 7] = [
     ("containerd", "containerd"),
     ("ctr", "containerd"),
     ("runc", "runc"),
     ("/usr/lib/cni/ptp", "containernetworking-plugins"),
-    ("ip", "iproute2"),
-    ("nft", "nftables"),
     ("conntrack", "conntrack"),
     ("tini", "tini"),
     ("unshare", "util-linux"),
 ];
 
-/// What makes network namespaces and cuts links between them.
-const NAMESPACES: [(&str, &str); 2] = [("ip", "iproute2"), ("nft", "nftables")];
-
 /// What builds clients from .proto files.
-const PROTOC: [(&str, &str); 2] = [
+const PROTOC: [Need; 2] = [
     ("protoc", "protobuf-compiler"),
     (
         "/usr/include/google/protobuf/descriptor.proto",
@@ -35,7 +36,7 @@ const PROTOC: [(&str, &str); 2] = [
 /// # Errors
 /// If apt-get is not there or fails; the message names the packages.
 pub fn install_missing() -> Result<()> {
-    install(&NEEDED)
+    install(&[&NAMESPACES[..], &NEEDED].concat())
 }
 
 /// Installs what network namespaces need and is missing.
@@ -54,7 +55,7 @@ pub fn install_protoc() -> Result<()> {
     install(&PROTOC)
 }
 
-fn install(needed: &[(&str, &'static str)]) -> Result<()> {
+fn install(needed: &[Need]) -> Result<()> {
     let mut packages: Vec<&str> = needed
         .iter()
         .filter(|(program, _)| find_program(program).is_none())
