@@ -1,15 +1,13 @@
 //! Names of members, which can be lost while the network stays.
-//!
-//! `ip netns exec` puts the files of `/etc/netns/<namespace>` in the place of those in `/etc`.
 
-use crate::network::Network;
+use crate::network::{Network, files_of};
 use std::fs;
 use std::path::PathBuf;
 
 /// Of a name service that is not there: refused at once, where it is asked at all.
 const NO_SERVICE: &str = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
 
-/// The names of all stations, as each of them sees them; gone when dropped.
+/// The names of all stations, as each of them sees them; they go with the network.
 pub struct Names {
     directories: Vec<PathBuf>,
     hosts: String,
@@ -36,8 +34,8 @@ impl Names {
                 .collect(),
             directories: places
                 .iter()
-                .filter_map(|place| place.namespace.as_ref())
-                .map(|namespace| PathBuf::from("/etc/netns").join(namespace))
+                .filter_map(|place| place.namespace.as_deref())
+                .map(files_of)
                 .collect(),
         };
         for directory in &names.directories {
@@ -70,14 +68,6 @@ impl Names {
         for directory in &self.directories {
             fs::write(directory.join("hosts"), hosts)
                 .unwrap_or_else(|e| panic!("cannot write in {}: {e}", directory.display()));
-        }
-    }
-}
-
-impl Drop for Names {
-    fn drop(&mut self) {
-        for directory in &self.directories {
-            let _ = fs::remove_dir_all(directory);
         }
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tokio::runtime::Runtime;
 
@@ -184,7 +185,13 @@ fn remove(block: u8) {
             }
         }
         run(&["ip", "netns", "del", name], "");
+        let _ = std::fs::remove_dir_all(files_of(name));
     }
+}
+
+/// Files here are seen as those of `/etc` by what `ip netns exec` starts in the namespace.
+pub(crate) fn files_of(namespace: &str) -> PathBuf {
+    PathBuf::from("/etc/netns").join(namespace)
 }
 
 /// A runtime whose threads live in a namespace.
