@@ -10,7 +10,7 @@ pub mod snapshot;
 pub use round_trips::RoundTrips;
 
 use crate::addresses::Addresses;
-use crate::consensus::types::{self, MemberId, Node};
+use crate::consensus::types::{self, MemberId, Node, StoredMembership};
 use crate::tls::Port;
 use kvorum_mvcc::Store;
 use kvorum_storage::identity::Identity;
@@ -117,16 +117,18 @@ impl Context {
     /// What the applied membership says of a member.
     #[must_use]
     pub fn node(&self, id: MemberId) -> Option<Node> {
+        self.membership()?.membership().get_node(&id).cloned()
+    }
+
+    fn membership(&self) -> Option<StoredMembership> {
         let (_, stored) = self.store.applied();
-        let stored = types::decode_stored(stored).ok()?;
-        stored.membership().get_node(&id).cloned()
+        types::decode_stored(stored).ok()
     }
 
     /// The other members of the applied membership.
     #[must_use]
     pub fn others(&self) -> Vec<(MemberId, Node)> {
-        let (_, stored) = self.store.applied();
-        let Ok(stored) = types::decode_stored(stored) else {
+        let Some(stored) = self.membership() else {
             return Vec::new();
         };
         let nodes = stored.membership().nodes();

@@ -131,7 +131,11 @@ async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
         let (name, program) = (rival.name(), rival.program());
         contestants.push(Contestant::start(name, &program, members, args.value_bytes).await?);
     }
-    let disk = disk_of(args, members, &rows).await?;
+    let disk = if rows.is_empty() {
+        Vec::new()
+    } else {
+        disk_of(args, members).await?
+    };
     let samples = rows_of(args, members, &rows, &contestants).await?;
     let figures = moments_of(args, members, &moments, &mut contestants).await?;
     eprintln!();
@@ -149,11 +153,11 @@ async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the disk gave by itself in each round; nothing where no rows are asked for.
-async fn disk_of(args: &Args, members: u8, rows: &[Row]) -> anyhow::Result<Vec<Sample>> {
+/// What the disk gave by itself in each round.
+async fn disk_of(args: &Args, members: u8) -> anyhow::Result<Vec<Sample>> {
     let mut samples = Vec::new();
     let duration = Duration::from_secs(args.seconds);
-    for _ in 0..if rows.is_empty() { 0 } else { args.rounds } {
+    for _ in 0..args.rounds {
         samples.push(tokio::task::spawn_blocking(move || disk::run(members, duration)).await??);
     }
     Ok(samples)
