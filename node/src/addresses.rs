@@ -7,33 +7,62 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::net::TcpStream;
 
 /// The last address of each `host:port` that was reached.
 #[derive(Default)]
 pub struct Addresses(Mutex<HashMap<String, SocketAddr>>);
 
-impl Addresses {
-    /// Connects to `host:port`: to where it was last, and by its name where that fails
-    /// or takes long. Who answers there is known only after the hello; if it is somebody
-    /// else, the caller says so by [`Addresses::forget`].
+/// One attempt to talk to whom is called `host:port`.
+pub struct Target<'a> {
+    addresses: &'a Addresses,
+    address: &'a str,
+    reached: AtomicBool,
+}
+
+impl Target<'_> {
+    /// Its `host:port`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.address
+    }
+
+    /// Connects: to where it was last, and by its name where that fails or takes long.
+    /// Who answers there is known only after the hello.
     ///
     /// # Errors
-    /// If it cannot be reached.
-    pub async fn reach(&self, address: &str) -> io::Result<TcpStream> {
-        let known = self.0.lock().get(address).copied();
+    /// If nobody can be reached.
+    pub async fn reach(&self) -> io::Result<TcpStream> {
+        let known = self.addresses.0.lock().get(self.address).copied();
         let socket = match known {
-            Some(known) => reach_known(known, address).await?,
-            None => TcpStream::connect(address).await?,
+            Some(known) => reach_known(known, self.address).await?,
+            None => TcpStream::connect(self.address).await?,
         };
         socket.set_nodelay(true)?;
-        self.keep(address, socket.peer_addr()?);
+        self.addresses.keep(self.address, socket.peer_addr()?);
+        self.reached.store(true, Ordering::Relaxed);
         Ok(socket)
     }
 
-    /// The next connection is made by name alone.
-    pub fn forget(&self, address: &str) {
-        self.0.lock().remove(address);
+    /// The attempt failed. If somebody was there, it may be somebody else by now: the next
+    /// connection is made by name alone. If nobody was, it may be back at once.
+    pub fn failed(&self) {
+        if self.reached.load(Ordering::Relaxed) {
+            self.addresses.0.lock().remove(self.address);
+        }
+    }
+}
+
+impl Addresses {
+    /// An attempt to talk to whom is called `host:port`.
+    #[must_use]
+    pub fn target<'a>(&'a self, address: &'a str) -> Target<'a> {
+        Target {
+            addresses: self,
+            address,
+            reached: AtomicBool::new(false),
+        }
     }
 
     fn keep(&self, address: &str, at: SocketAddr) {
@@ -65,19 +94,32 @@ mod tests {
     use tokio::net::TcpListener;
 
     #[tokio::test]
-    async fn what_was_reached_once_needs_no_name_until_it_is_forgotten() {
+    async fn what_was_reached_needs_no_name_until_somebody_else_is_there() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let addresses = Addresses::default();
         let name = "no-such-host.invalid:2380";
-        addresses.reach(name).await.unwrap_err();
+        addresses.target(name).reach().await.unwrap_err();
         addresses.keep(name, at);
-        assert_eq!(
-            addresses.reach(name).await.unwrap().peer_addr().unwrap(),
-            at
-        );
-        addresses.forget(name);
-        addresses.reach(name).await.unwrap_err();
+        let target = addresses.target(name);
+        assert_eq!(target.reach().await.unwrap().peer_addr().unwrap(), at);
+        target.failed();
+        addresses.target(name).reach().await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_place_where_nobody_was_is_remembered() {
+        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = gone.local_addr().unwrap();
+        drop(gone);
+        let addresses = Addresses::default();
+        let name = "no-such-host.invalid:2380";
+        addresses.keep(name, at);
+        let target = addresses.target(name);
+        target.reach().await.unwrap_err();
+        target.failed();
+        let _back = TcpListener::bind(at).await.unwrap();
+        addresses.target(name).reach().await.unwrap();
     }
 
     #[tokio::test]
@@ -90,7 +132,7 @@ mod tests {
         let addresses = Addresses::default();
         let name = at.to_string();
         addresses.keep(&name, old);
-        addresses.reach(&name).await.unwrap();
+        addresses.target(&name).reach().await.unwrap();
         assert_eq!(addresses.0.lock().get(&name), Some(&at), "the new one");
     }
 

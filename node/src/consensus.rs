@@ -15,9 +15,11 @@ pub mod transfer;
 pub mod types;
 pub mod upkeep;
 
-use crate::limits::{NO_LEADER_PAUSE, PROPOSAL_BYTES_MAX, PROPOSALS_MAX, REQUEST_TIMEOUT};
+use crate::limits::{
+    NO_LEADER_PAUSE, PING_INTERVAL, PROPOSAL_BYTES_MAX, PROPOSALS_MAX, REQUEST_TIMEOUT,
+};
 use crate::peer::Context;
-use crate::peer::calls::{self, Calls};
+use crate::peer::calls::Calls;
 use futures::Stream;
 use kvorum_proto::peer::{self, call, call_reply};
 use machine::{Machine, Progress, SnapshotData};
@@ -29,8 +31,8 @@ use openraft::type_config::alias::SnapshotOf;
 use openraft::{Raft, ReadPolicy};
 use settings::Timing;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -113,7 +115,7 @@ impl Consensus {
             failed: AtomicU64::new(0),
         });
         tokio::spawn(reads::run(Arc::downgrade(&consensus), waiters));
-        tokio::spawn(calls::keep_open(Arc::downgrade(&consensus.calls)));
+        tokio::spawn(keep_open(Arc::downgrade(&consensus)));
         Ok(consensus)
     }
 
@@ -322,8 +324,28 @@ impl Consensus {
         self.calls.call(id, &node, call, timeout).await.ok()
     }
 
+    /// The other members, by the newest membership in the log.
+    fn others(&self) -> Vec<(MemberId, Node)> {
+        let mut nodes = self.status().nodes;
+        nodes.remove(&self.context.identity.member_id);
+        nodes.into_iter().collect()
+    }
+
     /// Stops openraft. Everything acknowledged stays in the log.
     pub async fn stop(&self) {
         let _ = self.raft.shutdown().await;
+    }
+}
+
+/// Keeps a connection to every other member open, and sees that the other side still
+/// answers: the moment at which followers call each other for the first time would be the
+/// loss of their leader. It is also how a member that was removed meanwhile, and that nobody
+/// appends to, hears of it: the others refuse its connections (see [`crate::peer::link::dial`]).
+async fn keep_open(consensus: Weak<Consensus>) {
+    while let Some(consensus) = consensus.upgrade() {
+        let (calls, others) = (consensus.calls.clone(), consensus.others());
+        drop(consensus);
+        calls.ping(&others).await;
+        tokio::time::sleep(PING_INTERVAL).await;
     }
 }

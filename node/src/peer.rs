@@ -125,17 +125,6 @@ impl Context {
         types::decode_stored(stored).ok()
     }
 
-    /// The other members of the applied membership.
-    #[must_use]
-    pub fn others(&self) -> Vec<(MemberId, Node)> {
-        let Some(stored) = self.membership() else {
-            return Vec::new();
-        };
-        let nodes = stored.membership().nodes();
-        let others = nodes.filter(|(id, _)| **id != self.identity.member_id);
-        others.map(|(id, node)| (*id, node.clone())).collect()
-    }
-
     /// Whether this member was removed from the cluster, as far as it knows.
     #[must_use]
     pub fn is_removed(&self) -> bool {

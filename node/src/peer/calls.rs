@@ -1,18 +1,15 @@
 //! Calls to a peer that are answered in any order: votes, forwarded proposals, reads.
-//!
-//! The connections are open before they are needed: the moment at which followers call
-//! each other for the first time is the loss of their leader.
 
 use super::Context;
 use super::link::{self, DialError};
 use crate::consensus::types::{MemberId, Node};
-use crate::limits::{PEER_CALLS_MAX, PING_INTERVAL, PING_TIMEOUT};
+use crate::limits::{PEER_CALLS_MAX, PING_TIMEOUT};
 use kvorum_proto::peer::{Call, CallReply, Purpose, call, call_reply};
 use parking_lot::Mutex;
 use prost::Message;
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -92,6 +89,18 @@ impl Calls {
         Err(CallError::NoAnswer)
     }
 
+    /// Opens a connection to each of these that has none, and sees that they answer.
+    pub async fn ping(&self, others: &[(MemberId, Node)]) {
+        let pings = others.iter().map(|(id, node)| async move {
+            self.moved(*id, node);
+            let pong = self.call(*id, node, call::Call::Ping(true), PING_TIMEOUT);
+            if let Err(error) = pong.await {
+                tracing::debug!(peer = id, %error, "No answer to a ping");
+            }
+        });
+        futures::future::join_all(pings).await;
+    }
+
     /// Ends the connection to a peer that has moved.
     fn moved(&self, id: MemberId, now: &Node) {
         let mut open = self.open.lock();
@@ -120,25 +129,6 @@ impl Calls {
             }
         });
         sender
-    }
-}
-
-/// Keeps a connection to every other member open, and sees that the other side still
-/// answers, as long as somebody uses them.
-pub async fn keep_open(calls: Weak<Calls>) {
-    loop {
-        let Some(calls) = calls.upgrade() else { return };
-        let others = calls.context.others();
-        let calls = &calls;
-        let pings = others.iter().map(|(id, node)| async move {
-            calls.moved(*id, node);
-            let pong = calls.call(*id, node, call::Call::Ping(true), PING_TIMEOUT);
-            if let Err(error) = pong.await {
-                tracing::debug!(peer = id, %error, "No answer to a ping");
-            }
-        });
-        futures::future::join_all(pings).await;
-        tokio::time::sleep(PING_INTERVAL).await;
     }
 }
 

@@ -5,7 +5,7 @@
 //! member, or a member whose data directory is not the one that its ID registered.
 
 use super::{Context, Traffic};
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, Target};
 use crate::consensus::types::{MemberId, Node};
 use crate::limits::{CONNECT_TIMEOUT, FRAME_BYTES_MAX};
 use crate::socket::{ReadSide, Socket, WriteSide};
@@ -174,17 +174,22 @@ pub async fn dial(
     // Where it is by now, as far as this member knows.
     let node = context.node(id).unwrap_or_else(|| node.clone());
     for url in &node.peer_urls {
-        let attempt =
-            tokio::time::timeout(CONNECT_TIMEOUT, hello(context, id, &node, purpose, url));
         let failed = |source| DialError::Io {
             id,
             url: url.clone(),
             source,
         };
-        let outcome = attempt.await;
-        if let (false, Ok((_, address))) = (matches!(outcome, Ok(Ok(Ok(_)))), address(url)) {
-            // Somebody else may be there by now.
-            context.addresses.forget(address);
+        let (https, target) = match address(url) {
+            Ok((https, address)) => (https, context.addresses.target(address)),
+            Err(source) => {
+                last = failed(source);
+                continue;
+            }
+        };
+        let greeting = hello(context, (id, &node), purpose, (https, &target));
+        let outcome = tokio::time::timeout(CONNECT_TIMEOUT, greeting).await;
+        if !matches!(outcome, Ok(Ok(Ok(_)))) {
+            target.failed();
         }
         match outcome {
             Ok(Ok(Ok(link))) => return Ok(link),
@@ -213,7 +218,9 @@ pub async fn dial(
 pub async fn look_up(url: &str, port: &Port) -> io::Result<Directory> {
     let asking = async {
         let traffic = super::Traffic::default();
-        let mut link = connect(url, port, &Addresses::default()).await?;
+        let (https, address) = address(url)?;
+        let addresses = Addresses::default();
+        let mut link = connect(port, https, &addresses.target(address)).await?;
         let hello = Hello {
             version: VERSION,
             purpose: Purpose::Lookup.into(),
@@ -231,21 +238,19 @@ pub async fn look_up(url: &str, port: &Port) -> io::Result<Directory> {
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
-async fn connect(url: &str, port: &Port, addresses: &Addresses) -> io::Result<Link> {
-    let (https, address) = address(url)?;
-    let mut socket = port.call(https, address, addresses).await?;
+async fn connect(port: &Port, https: bool, target: &Target<'_>) -> io::Result<Link> {
+    let mut socket = port.call(https, target).await?;
     tokio::io::AsyncWriteExt::write_all(&mut socket, PREFACE).await?;
     Ok(wrap(socket))
 }
 
 async fn hello(
     context: &Context,
-    id: MemberId,
-    node: &Node,
+    (id, node): (MemberId, &Node),
     purpose: Purpose,
-    url: &str,
+    (https, target): (bool, &Target<'_>),
 ) -> io::Result<Result<Link, Welcome>> {
-    let mut link = connect(url, &context.peer_port, &context.addresses).await?;
+    let mut link = connect(&context.peer_port, https, target).await?;
     let hello = Hello {
         version: VERSION,
         cluster_id: context.identity.cluster_id,

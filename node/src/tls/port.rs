@@ -1,7 +1,7 @@
 //! Which connections of a port speak TLS, also while that changes on a cluster that lives.
 
 use super::{Presented, Tls};
-use crate::addresses::Addresses;
+use crate::addresses::Target;
 use crate::limits::PREFACE_TIMEOUT;
 use crate::socket::Socket;
 use std::io;
@@ -88,21 +88,16 @@ impl Port {
         taken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
-    /// Calls `host:port`, where it was last if that is known.
+    /// Connects to somebody, and does the handshake if there is one to do.
     ///
     /// # Errors
     /// If it cannot be reached, or does not speak what is demanded.
-    pub async fn call(
-        &self,
-        https: bool,
-        address: &str,
-        addresses: &Addresses,
-    ) -> io::Result<Socket> {
-        let reach = || addresses.reach(address);
+    pub async fn call(&self, https: bool, target: &Target<'_>) -> io::Result<Socket> {
+        let address = target.address();
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
         let mode = self.mode.at(https);
         let tls = match (mode, &self.tls) {
-            (Mode::Off | Mode::ByUrl, _) => return Ok(Socket::plain(reach().await?)),
+            (Mode::Off | Mode::ByUrl, _) => return Ok(Socket::plain(target.reach().await?)),
             (_, Some(tls)) => tls,
             (_, None) => {
                 return Err(io::Error::other(format!(
@@ -110,9 +105,9 @@ impl Port {
                 )));
             }
         };
-        match tls.connect(host, reach().await?).await {
+        match tls.connect(host, target.reach().await?).await {
             Err(error) if mode == Mode::Permissive && speaks_no_tls(&error) => {
-                Ok(Socket::plain(reach().await?))
+                Ok(Socket::plain(target.reach().await?))
             }
             other => other,
         }

@@ -237,28 +237,6 @@ impl Consensus {
         }
     }
 
-    /// A member that nobody appends to may have been removed meanwhile: the others
-    /// know, and refuse its connections for it (see [`link::dial`]).
-    async fn look_for_removal(&self) {
-        let silent = self
-            .context
-            .contact
-            .age()
-            .is_none_or(|age| age > self.timing.etcd_election);
-        let status = self.status();
-        if !silent || !status.initialized() {
-            return;
-        }
-        let me = self.context.identity.member_id;
-        let probes = status
-            .nodes
-            .iter()
-            .filter(|(id, _)| **id != me)
-            .map(|(id, node)| link::dial(&self.context, *id, node, peer::Purpose::Probe));
-        futures::future::join_all(probes).await;
-        tokio::time::sleep(self.timing.etcd_election).await;
-    }
-
     async fn finish_joint(&self, judged: LogId) {
         let Some(target) = self.joint_target() else {
             return;
@@ -287,8 +265,6 @@ pub async fn run(consensus: Weak<Consensus>) {
         };
         if consensus.raft.is_leader() {
             consensus.tend_membership(&mut half_done).await;
-        } else {
-            consensus.look_for_removal().await;
         }
     }
 }
