@@ -23,6 +23,7 @@ use crate::peer::calls::Calls;
 use futures::Stream;
 use kvorum_proto::peer::{self, call, call_reply};
 use machine::{Machine, Progress, SnapshotData};
+use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{Fatal, InitializeError, LinearizableReadError, RaftError};
 use openraft::raft::{
     AppendEntriesRequest, StreamAppendResult, TransferLeaderRequest, VoteRequest,
@@ -125,7 +126,7 @@ impl Consensus {
 
     fn elsewhere(&self) -> Elsewhere {
         let metrics = self.raft.server_metrics();
-        let metrics = openraft::async_runtime::WatchReceiver::borrow_watched(&metrics).clone();
+        let metrics = metrics.borrow_watched().clone();
         let Some(id) = metrics.current_leader else {
             return Elsewhere::Unknown;
         };
@@ -325,10 +326,10 @@ impl Consensus {
     }
 
     /// The other members, by the newest membership in the log.
-    fn others(&self) -> Vec<(MemberId, Node)> {
+    fn others(&self) -> BTreeMap<MemberId, Node> {
         let mut nodes = self.status().nodes;
         nodes.remove(&self.context.identity.member_id);
-        nodes.into_iter().collect()
+        nodes
     }
 
     /// Stops openraft. Everything acknowledged stays in the log.
@@ -344,8 +345,18 @@ impl Consensus {
 async fn keep_open(consensus: Weak<Consensus>) {
     while let Some(consensus) = consensus.upgrade() {
         let (calls, others) = (consensus.calls.clone(), consensus.others());
+        let mut metrics = consensus.raft.server_metrics();
+        let known = metrics.borrow_watched().membership_config.clone();
         drop(consensus);
         calls.ping(&others).await;
-        tokio::time::sleep(PING_INTERVAL).await;
+        // A new member is called at once.
+        let others_came = async {
+            while metrics.borrow_watched().membership_config == known {
+                if metrics.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(PING_INTERVAL, others_came).await;
     }
 }

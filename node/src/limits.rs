@@ -38,6 +38,10 @@ pub const APPEND_BYTES_MAX: usize = 1 << 20;
 pub const APPEND_ENTRIES_MAX: u64 = 4096;
 /// An append not answered within this ends its connection.
 pub const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before a peer that could not be reached is tried again: the first one …
+pub const PEER_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// … which doubles up to this one.
+pub const PEER_PAUSE_MAX: Duration = Duration::from_millis(200);
 /// A connection whose peer owes an answer for this long is given up at the next request.
 pub const SILENT_MAX: Duration = Duration::from_secs(1);
 /// A peer is tried at its last address for so long before its name is looked up as well.
@@ -61,8 +65,12 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 1 << 20;
 pub const SNAPSHOT_CHUNKS_AHEAD: usize = 4;
 /// A peer frame longer than this is garbage.
 pub const FRAME_BYTES_MAX: usize = 64 << 20;
+/// Bytes gathered before they are sent to a peer, and read from it at once.
+pub const LINK_BUFFER_BYTES: usize = 64 << 10;
 /// Calls of one peer handled at a time.
 pub const PEER_CALLS_MAX: usize = 4096;
+/// Calls, or answers to them, that are sent in one piece.
+pub const PEER_CALLS_GATHERED: usize = 256;
 
 /// Entries applied under one lock at most.
 pub const APPLY_BATCH: usize = 512;

@@ -6,6 +6,7 @@ pub mod link;
 mod round_trips;
 pub mod server;
 pub mod snapshot;
+mod welcome;
 
 pub use round_trips::RoundTrips;
 

@@ -3,11 +3,11 @@
 use super::Context;
 use super::link::{self, DialError};
 use crate::consensus::types::{MemberId, Node};
-use crate::limits::{PEER_CALLS_MAX, PING_TIMEOUT};
+use crate::limits::{PEER_CALLS_GATHERED, PEER_CALLS_MAX, PING_TIMEOUT};
 use kvorum_proto::peer::{Call, CallReply, Purpose, call, call_reply};
 use parking_lot::Mutex;
 use prost::Message;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub enum CallError {
 pub struct Calls {
     context: Arc<Context>,
     open: Mutex<HashMap<MemberId, (Node, mpsc::Sender<Request>)>>,
+    /// Who was pinged, and whether the last ping was answered.
+    reached: Mutex<BTreeMap<MemberId, bool>>,
 }
 
 impl Calls {
@@ -44,6 +46,7 @@ impl Calls {
         Self {
             context,
             open: Mutex::default(),
+            reached: Mutex::default(),
         }
     }
 
@@ -90,15 +93,27 @@ impl Calls {
     }
 
     /// Opens a connection to each of these that has none, and sees that they answer.
-    pub async fn ping(&self, others: &[(MemberId, Node)]) {
+    pub async fn ping(&self, others: &BTreeMap<MemberId, Node>) {
         let pings = others.iter().map(|(id, node)| async move {
             self.moved(*id, node);
             let pong = self.call(*id, node, call::Call::Ping(true), PING_TIMEOUT);
-            if let Err(error) = pong.await {
-                tracing::debug!(peer = id, %error, "No answer to a ping");
-            }
+            self.note(*id, node, pong.await.err().as_ref());
         });
         futures::future::join_all(pings).await;
+        self.reached.lock().retain(|id, _| others.contains_key(id));
+    }
+
+    /// Says once that a peer is there, and once that it is not.
+    fn note(&self, peer: MemberId, node: &Node, error: Option<&CallError>) {
+        let before = self.reached.lock().insert(peer, error.is_none());
+        if before == Some(error.is_none()) {
+            return;
+        }
+        let urls = &node.peer_urls;
+        match error {
+            None => tracing::info!(peer, ?urls, "Reached a peer"),
+            Some(error) => tracing::warn!(peer, ?urls, %error, "A peer does not answer"),
+        }
     }
 
     /// Ends the connection to a peer that has moved.
@@ -132,8 +147,8 @@ impl Calls {
     }
 }
 
-/// Runs one connection until it breaks or nobody needs it. Requests still waiting
-/// then see their answer's sender dropped.
+/// Runs one connection until it breaks or nobody needs it. Requests that were sent and
+/// wait for their answer then see its sender dropped.
 async fn serve(
     context: &Context,
     id: MemberId,
@@ -151,12 +166,19 @@ async fn serve(
     loop {
         tokio::select! {
             request = requests.recv() => {
-                let Some((call, answer)) = request else { return Ok(()) };
-                next_id += 1;
+                let Some(first) = request else { return Ok(()) };
                 waiting.retain(|_, answer| !answer.is_closed());
-                waiting.insert(next_id, answer);
-                let call = Call { call: Some(call) };
-                link.writer.send(&context.traffic, next_id, &call).await.map_err(failed)?;
+                let mut batch = gather(first, requests).await.into_iter();
+                for (call, answer) in batch.by_ref() {
+                    next_id += 1;
+                    waiting.insert(next_id, answer);
+                    let call = Call { call: Some(call) };
+                    if let Err(error) = link.writer.feed(&context.traffic, next_id, &call).await {
+                        batch.for_each(|(_, answer)| drop(answer.send(Err(NotSent))));
+                        return Err(failed(error));
+                    }
+                }
+                link.writer.flush().await.map_err(failed)?;
             }
             frame = link.reader.next(&context.traffic) => {
                 let Some((id, data)) = frame.map_err(failed)? else { return Ok(()) };
@@ -167,4 +189,18 @@ async fn serve(
             }
         }
     }
+}
+
+/// What goes to the peer in one piece: the first message, and those that others who are
+/// ready to run have for it, a bounded number.
+pub(super) async fn gather<T>(first: T, more: &mut mpsc::Receiver<T>) -> Vec<T> {
+    // Whoever sent the first one has only just woken this task: let the others have their turn.
+    tokio::task::yield_now().await;
+    let mut batch = vec![first];
+    while batch.len() < PEER_CALLS_GATHERED
+        && let Ok(next) = more.try_recv()
+    {
+        batch.push(next);
+    }
+    batch
 }

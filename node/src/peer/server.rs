@@ -1,8 +1,9 @@
 //! The receiving side of peer connections.
 
 use super::append::{reply_to_wire, request_from_wire};
+use super::calls::gather;
 use super::link::{self, Link, LinkReader, LinkWriter};
-use super::{Context, snapshot};
+use super::{Context, snapshot, welcome};
 use crate::consensus::types::{self, MemberId};
 use crate::limits::{CONNECT_TIMEOUT, PEER_CALLS_MAX};
 use crate::member::Member;
@@ -33,7 +34,7 @@ pub async fn serve(member: Arc<Member>, socket: Socket) -> io::Result<()> {
     }
     let known = context.known_store(hello.from, member.node(hello.from).as_ref());
     let removed = context.store.is_removed(hello.from);
-    let welcome = link::judge(&hello, &context.identity, &known, removed);
+    let welcome = welcome::judge(&hello, &context.identity, &known, removed);
     link.writer.send(&context.traffic, 0, &welcome).await?;
     if !welcome.refused.is_empty() {
         tracing::warn!(peer = hello.from, reason = %welcome.refused, "Refused a peer's connection");
@@ -58,7 +59,7 @@ async fn directory(
     mut link: Link,
     hello: &Hello,
 ) -> io::Result<()> {
-    let welcome = link::judge_newcomer(hello);
+    let welcome = welcome::judge_newcomer(hello);
     link.writer.send(&context.traffic, 0, &welcome).await?;
     if !welcome.refused.is_empty() {
         return Ok(());
@@ -157,8 +158,11 @@ async fn answer_calls(
     mut writer: LinkWriter,
     mut replies: mpsc::Receiver<(u64, CallReply)>,
 ) -> io::Result<()> {
-    while let Some((id, reply)) = replies.recv().await {
-        writer.send(&context.traffic, id, &reply).await?;
+    while let Some(first) = replies.recv().await {
+        for (id, reply) in gather(first, &mut replies).await {
+            writer.feed(&context.traffic, id, &reply).await?;
+        }
+        writer.flush().await?;
     }
     Ok(())
 }
