@@ -17,7 +17,10 @@ fn print_version() {
 }
 
 fn start_logging(args: &Args) -> Result<(), String> {
-    let filter = EnvFilter::try_new(format!("{},openraft=warn", args.log_level))
+    // Each failed attempt to reach a peer; the member itself says once when it is lost and when it is back.
+    let attempts = "openraft::replication=error,openraft::engine::handler::replication_handler=error,\
+                    openraft::core::heartbeat=error";
+    let filter = EnvFilter::try_new(format!("{},openraft=warn,{attempts}", args.log_level))
         .map_err(|e| format!("--log-level: {e}"))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

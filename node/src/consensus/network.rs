@@ -4,6 +4,7 @@ use super::machine::SnapshotData;
 use super::types::{
     MemberId, Node, Types, Vote, id_from_wire, id_to_wire, vote_from_wire, vote_to_wire,
 };
+use crate::limits::{PEER_PAUSE_MAX, PEER_PAUSE_MIN};
 use crate::peer::append::Sender;
 use crate::peer::calls::Calls;
 use crate::peer::{Context, link, snapshot};
@@ -12,7 +13,7 @@ use kvorum_proto::peer::{self, Purpose, call, call_reply};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::v2::RaftNetworkV2;
-use openraft::network::{RPCOption, RaftNetworkFactory};
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory};
 use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendError,
     StreamAppendResult, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
@@ -175,6 +176,13 @@ impl RaftNetworkV2<Types> for Network {
                 }
             },
         }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        let pauses = std::iter::successors(Some(PEER_PAUSE_MIN), |last| {
+            Some((2 * *last).min(PEER_PAUSE_MAX))
+        });
+        Some(Backoff::new(pauses))
     }
 
     async fn transfer_leader(

@@ -61,14 +61,15 @@ impl Sender {
         }
     }
 
-    async fn connect(&mut self) -> Result<(), RPCError<Types>> {
+    fn connected(&mut self) -> bool {
         // A peer whose machine vanished never closes the connection.
         if self.owing.is_some_and(|since| since.elapsed() > SILENT_MAX) {
             self.link = None;
         }
-        if self.link.is_some() {
-            return Ok(());
-        }
+        self.link.is_some()
+    }
+
+    async fn dial(&mut self) -> Result<(), RPCError<Types>> {
         let (context, target, node) = (self.context.clone(), self.target, self.node.clone());
         let dialling = self.dialling.get_or_insert_with(|| {
             tokio::spawn(async move { link::dial(&context, target, &node, Purpose::Append).await })
@@ -135,7 +136,18 @@ where
     }
 
     async fn advance(&mut self) -> Result<Option<StreamAppendResult>, RPCError<Types>> {
-        self.sender.connect().await?;
+        if !self.sender.connected() {
+            // openraft holds the next request back for a while after a failure (see
+            // `Network::backoff`), so nobody is dialled before there is one.
+            let Some(input) = &mut self.input else {
+                return Ok(None);
+            };
+            let Some(request) = input.next().await else {
+                return Ok(None);
+            };
+            self.sender.dial().await?;
+            self.send(request).await?;
+        }
         loop {
             let Sender { context, link, .. } = &mut *self.sender;
             let Some(link) = link.as_mut() else {
@@ -266,5 +278,54 @@ pub(super) fn reply_to_wire(result: &StreamAppendResult) -> AppendReply {
     };
     AppendReply {
         outcome: Some(outcome),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addresses::Addresses;
+    use crate::peer::{Contact, Traffic};
+    use crate::tls::Port;
+    use kvorum_mvcc::Store;
+    use kvorum_mvcc::engine::MemoryEngine;
+    use kvorum_storage::identity::Identity;
+    use tokio_util::sync::CancellationToken;
+
+    fn context() -> Arc<Context> {
+        Arc::new(Context {
+            identity: Identity {
+                format: 1,
+                cluster_id: 7,
+                member_id: 1,
+                store_uuid: "ours".to_owned(),
+            },
+            store: Arc::new(Store::open(Arc::new(MemoryEngine::default())).unwrap()),
+            contact: Contact::new(),
+            traffic: Traffic::default(),
+            addresses: Addresses::default(),
+            peer_port: Port::default(),
+            client_port: Port::default(),
+            removed: CancellationToken::new(),
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_dialled_before_there_is_something_to_send() {
+        let nowhere = Node::default();
+        let mut sender = Sender::new(context(), 2, nowhere);
+        let (requests, input) = futures::channel::mpsc::unbounded();
+        let mut answers = std::pin::pin!(sender.stream(input));
+        let hour = std::time::Duration::from_secs(3600);
+        let early = tokio::time::timeout(hour, answers.next()).await;
+        assert!(early.is_err(), "openraft's pause was not waited for");
+        let request = AppendEntriesRequest {
+            vote: types::Vote::new_committed(1, 1),
+            prev_log_id: None,
+            entries: Vec::new(),
+            leader_commit: None,
+        };
+        requests.unbounded_send(request).unwrap();
+        assert!(matches!(answers.next().await, Some(Err(_))));
     }
 }

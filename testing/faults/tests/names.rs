@@ -33,16 +33,25 @@ async fn a_new_leader_is_elected_while_no_name_can_be_looked_up() {
     let writers = ["b", "c"].map(|zone| world.clients(&format!("{zone}x"), zone));
     let load = Load::start_with(writers.to_vec(), "load/", WRITER_PAUSE);
     load.more(50, LIMIT).await;
+    let ids: Vec<u64> = world.views().await.iter().flatten().map(|v| v.id).collect();
+    for (member, own) in world.cluster.members.iter().zip(&ids) {
+        for other in ids.iter().filter(|id| *id != own) {
+            member
+                .prints(&format!("Reached a peer peer={other} "))
+                .await;
+        }
+    }
 
     names.lose();
     world.cluster.members[0].kill();
     let (_, elected) = world.elected(term).await;
     load.more(50, LIMIT).await;
     // It can look up nobody, but it is where it was, and the others find it there.
-    world.cluster.start_all().await;
+    world.cluster.members[0].start().unwrap();
     let (_, returned) = world.agreed().await;
     load.more(50, LIMIT).await;
     names.restore();
+    world.cluster.wait_ready().await;
     assert_eq!(returned, elected, "the return caused an election");
     let outcome = load.stop().await;
     println!(
