@@ -131,6 +131,18 @@ impl Recent {
         }
     }
 
+    /// All changes of later revisions, if memory has them.
+    pub(crate) fn after(
+        &self,
+        revision: i64,
+    ) -> Option<impl ExactSizeIterator<Item = &Arc<Change>>> {
+        if revision < self.complete_after {
+            return None;
+        }
+        let at = self.list.partition_point(|c| c.revision <= revision);
+        Some(self.list.range(at..))
+    }
+
     /// Changes from `from` on, if memory has all of them.
     fn since(&self, from: i64) -> Option<Vec<Arc<Change>>> {
         if from <= self.complete_after {

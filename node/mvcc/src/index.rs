@@ -1,7 +1,10 @@
 //! Which keys there are and when each changed: all of it in memory.
 
+use crate::census::Census;
+use crate::limits::DISTRICT_KEYS_MAX;
 use crate::{KeyRange, Revision};
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 /// The newest state of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +75,7 @@ impl Entry {
 pub(crate) struct Index {
     keys: BTreeMap<Box<[u8]>, Entry>,
     live: usize,
+    census: Census,
 }
 
 impl Index {
@@ -103,7 +107,7 @@ impl Index {
 
     /// Notes a change of a key.
     pub(crate) fn set(&mut self, key: &[u8], version: Version) {
-        let was_live = match self.keys.get_mut(key) {
+        let before = match self.keys.get_mut(key) {
             Some(entry) => {
                 let live = !entry.latest.deleted();
                 entry.older.push(Stamp {
@@ -112,7 +116,7 @@ impl Index {
                     size: entry.latest.size,
                 });
                 entry.latest = version;
-                live
+                Some(live)
             }
             None => {
                 let entry = Entry {
@@ -120,14 +124,68 @@ impl Index {
                     older: Vec::new(),
                 };
                 self.keys.insert(key.into(), entry);
-                false
+                None
             }
         };
-        match (was_live, !version.deleted()) {
+        self.count_change(key, before, !version.deleted());
+    }
+
+    /// Counts a key that was in the index before, there or deleted, or was not.
+    fn count_change(&mut self, key: &[u8], before: Option<bool>, now: bool) {
+        match (before, now) {
+            (None, _) => {
+                let grown = self.census.add(key);
+                if !now {
+                    self.census.bury(key);
+                }
+                if let Some(start) = grown {
+                    self.divide(&start);
+                }
+            }
+            (Some(false), true) => self.census.revive(key),
+            (Some(true), false) => self.census.bury(key),
+            (Some(_), _) => {}
+        }
+        match (before.unwrap_or(false), now) {
             (false, true) => self.live += 1,
             (true, false) => self.live -= 1,
             _ => {}
         }
+    }
+
+    /// Divides a district that has become too large.
+    fn divide(&mut self, start: &[u8]) {
+        let half = DISTRICT_KEYS_MAX / 2;
+        let mut live = 0;
+        let from = (Bound::Included(start), Bound::Unbounded);
+        for (n, (key, entry)) in self.keys.range::<[u8], _>(from).enumerate() {
+            if n == half {
+                self.census.divide(start, half, live, key);
+                return;
+            }
+            live += usize::from(!entry.latest.deleted());
+        }
+    }
+
+    /// How many keys of a range are there now.
+    pub(crate) fn count(&self, range: KeyRange<'_>) -> usize {
+        let (from, end) = match range {
+            KeyRange::One(key) => return usize::from(self.latest(key).is_some()),
+            KeyRange::Span(from, end) if from < end => (from, Some(end)),
+            KeyRange::Span(..) => return 0,
+            KeyRange::From(from) => (from, None),
+        };
+        let Some(inside) = self.census.inside(from, end) else {
+            return self.walk(from, end);
+        };
+        let rest = inside.end.map_or(0, |last| self.walk(last, end));
+        self.walk(from, Some(inside.first)) + inside.live + rest
+    }
+
+    fn walk(&self, from: &[u8], end: Option<&[u8]>) -> usize {
+        let end = end.map_or(Bound::Unbounded, Bound::Excluded);
+        let entries = self.keys.range::<[u8], _>((Bound::Included(from), end));
+        entries.filter(|(_, e)| !e.latest.deleted()).count()
     }
 
     /// Keys that are there now.
@@ -174,129 +232,11 @@ impl Index {
         let next = entries.next().map(|(key, _)| key.clone());
         for key in gone {
             self.keys.remove(&key);
+            self.census.remove(&key);
         }
         next
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn put(index: &mut Index, key: &[u8], main: i64) {
-        let before = index.latest(key);
-        let version = Version {
-            revision: Revision { main, sub: 0 },
-            create: before.map_or(main, |v| v.create),
-            version: before.map_or(0, |v| v.version) + 1,
-            lease: 0,
-            size: 0,
-        };
-        index.set(key, version);
-    }
-
-    fn delete(index: &mut Index, key: &[u8], main: i64) {
-        let version = Version {
-            revision: Revision { main, sub: 0 },
-            create: 0,
-            version: 0,
-            lease: 0,
-            size: 0,
-        };
-        index.set(key, version);
-    }
-
-    fn seen(index: &Index, revision: i64) -> Option<i64> {
-        index.at(b"k", revision).map(|f| f.revision().main)
-    }
-
-    fn history() -> Index {
-        let mut index = Index::default();
-        put(&mut index, b"k", 2);
-        put(&mut index, b"k", 4);
-        delete(&mut index, b"k", 6);
-        put(&mut index, b"k", 8);
-        index
-    }
-
-    #[test]
-    fn every_past_revision_is_seen_as_it_was() {
-        let index = history();
-        let all: Vec<_> = (1..10).map(|r| seen(&index, r)).collect();
-        assert_eq!(
-            all,
-            [
-                None,
-                Some(2),
-                Some(2),
-                Some(4),
-                Some(4),
-                None,
-                None,
-                Some(8),
-                Some(8)
-            ]
-        );
-        assert_eq!(index.live(), 1);
-    }
-
-    #[test]
-    fn sweeping_keeps_what_is_readable_from_the_revision_on() {
-        // compacted at -> records dropped
-        let cases: &[(i64, &[i64])] = &[
-            (1, &[]),
-            (2, &[]),
-            (3, &[]),
-            (4, &[2]),
-            (5, &[2]),
-            (6, &[2, 4]),
-            (7, &[2, 4, 6]),
-            (8, &[2, 4, 6]),
-            (9, &[2, 4, 6]),
-        ];
-        for (at, expected) in cases {
-            let mut index = history();
-            let before: Vec<_> = (*at..10).map(|r| seen(&index, r)).collect();
-            let mut dropped = Vec::new();
-            assert!(
-                index
-                    .sweep(b"", *at, 10, |r, _| dropped.push(r.main))
-                    .is_none()
-            );
-            assert_eq!(dropped, *expected, "at {at}");
-            assert_eq!(
-                (*at..10).map(|r| seen(&index, r)).collect::<Vec<_>>(),
-                before
-            );
-        }
-    }
-
-    #[test]
-    fn a_deleted_key_disappears_only_after_its_deletion_is_compacted() {
-        let mut index = Index::default();
-        put(&mut index, b"k", 2);
-        delete(&mut index, b"k", 3);
-        let mut dropped = Vec::new();
-        index.sweep(b"", 3, 10, |r, _| dropped.push(r.main));
-        assert_eq!(dropped, [2]);
-        index.sweep(b"", 4, 10, |r, _| dropped.push(r.main));
-        assert_eq!(dropped, [2, 3]);
-        assert!(index.keys.is_empty());
-    }
-
-    #[test]
-    fn a_sweep_goes_on_where_it_stopped() {
-        let mut index = Index::default();
-        for key in [b"a", b"b", b"c"] {
-            put(&mut index, key, 2);
-            put(&mut index, key, 3);
-        }
-        let mut from: Box<[u8]> = Box::default();
-        let mut dropped = 0;
-        let mut slices = 0;
-        while let Some(next) = index.sweep(&from, 3, 1, |_, _| dropped += 1) {
-            (from, slices) = (next, slices + 1);
-        }
-        assert_eq!((dropped, slices), (3, 2));
-    }
-}
+mod tests;

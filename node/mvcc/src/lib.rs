@@ -11,6 +11,7 @@ pub mod limits;
 
 mod allocation;
 mod apply;
+mod census;
 mod changes;
 mod compact;
 mod hash;

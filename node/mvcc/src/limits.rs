@@ -15,6 +15,9 @@ pub const CATCH_UP_REVISIONS: usize = 1000;
 /// Keys looked at in one slice of a compaction's removal, under the lock.
 pub const SWEEP_KEYS: usize = 1000;
 
+/// Keys of the index that are counted together: a count walks over no more than two times as many.
+pub const DISTRICT_KEYS_MAX: usize = if cfg!(test) { 8 } else { 512 };
+
 /// Keys that one lease may hold are bounded by the quota only; TTLs by this (etcd's bound), in seconds.
 pub const LEASE_TTL_MAX: i64 = 9_000_000_000;
 

@@ -8,6 +8,7 @@ use crate::{Rejection, records::Lookup};
 use kvorum_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use kvorum_proto::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader};
 use kvorum_proto::mvccpb::KeyValue;
+use std::collections::BTreeSet;
 
 impl Store {
     /// Answers a range request from the state as it is now. The header carries the revision only.
@@ -115,29 +116,45 @@ fn plan<'a>(
     } else {
         usize::try_from(request.limit).map_or(usize::MAX, |n| n.saturating_add(1))
     };
-    let mut found = Vec::new();
-    let mut count = 0;
-    if let KeyRange::One(key) = range {
-        if let Some(one) = state.index.at(key, revision) {
-            count = 1;
-            if wanted > 0 {
-                found.push((key, one));
-            }
+    let found: Vec<_> = match range {
+        KeyRange::One(key) => {
+            let one = state.index.at(key, revision);
+            one.map(|one| (key, one)).into_iter().take(wanted).collect()
         }
+        _ => state.index.range(range, revision).take(wanted).collect(),
+    };
+    let count = if found.len() < wanted {
+        found.len()
     } else {
-        for one in state.index.range(range, revision) {
-            count += 1;
-            if found.len() < wanted {
-                found.push(one);
-            }
-        }
-    }
+        count(state, range, revision, current)
+    };
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
     let in_index = found.iter().all(|(_, f)| matches!(f, Found::Latest(_)));
     Ok(Plan {
         found,
         count,
         keys_only: request.keys_only && request.sort_target() != SortTarget::Value && in_index,
     })
+}
+
+/// How many keys of a range are there at a revision, without a walk over all of them if that can be.
+fn count(state: &State, range: KeyRange<'_>, revision: i64, current: i64) -> usize {
+    let now = state.index.count(range);
+    if revision == current {
+        return now;
+    }
+    // What a transaction did so far is in the index, but no change yet.
+    let recent = (current == state.revision).then_some(&state.recent);
+    let changes = recent.and_then(|recent| recent.after(revision));
+    let Some(changes) = changes.filter(|changes| changes.len() < now) else {
+        return state.index.range(range, revision).count();
+    };
+    let keys = changes.flat_map(|change| change.events.iter());
+    let keys = keys.filter_map(|event| Some(&event.kv.as_ref()?.key[..]));
+    let changed: BTreeSet<&[u8]> = keys.filter(|key| range.contains(key)).collect();
+    let was = |key: &&&[u8]| state.index.at(key, revision).is_some();
+    let is = |key: &&&[u8]| state.index.latest(key).is_some();
+    now + changed.iter().filter(was).count() - changed.iter().filter(is).count()
 }
 
 fn key_only(key: &[u8], found: Found) -> KeyValue {
@@ -216,4 +233,78 @@ pub(crate) fn header(revision: i64) -> Option<ResponseHeader> {
         revision,
         ..ResponseHeader::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::MemoryEngine;
+    use crate::{Position, Store};
+    use kvorum_proto::etcdserverpb::{
+        PutRequest, RangeRequest, RequestOp, TxnRequest, request_op, response_op,
+    };
+    use kvorum_proto::log::{Command, command, reply};
+    use std::sync::Arc;
+
+    fn apply(store: &Store, index: u64, op: command::Op) -> reply::Op {
+        let position = Position { term: 1, index };
+        let command = Command {
+            op: Some(op),
+            ..Command::default()
+        };
+        let reply = store.applier().apply(position, command).unwrap();
+        reply.op.unwrap()
+    }
+
+    fn put(key: u8) -> PutRequest {
+        PutRequest {
+            key: vec![key].into(),
+            ..PutRequest::default()
+        }
+    }
+
+    /// Of everything; one key at most.
+    fn page(revision: i64) -> RangeRequest {
+        RangeRequest {
+            key: vec![0].into(),
+            range_end: vec![0].into(),
+            revision,
+            limit: 1,
+            ..RangeRequest::default()
+        }
+    }
+
+    #[test]
+    fn a_transaction_counts_the_past_without_what_it_did_itself() {
+        let store = Store::open(Arc::new(MemoryEngine::default())).unwrap();
+        for key in 1..=9 {
+            apply(&store, key.into(), command::Op::Put(put(key)));
+        }
+        let before = store.revision();
+        let requests = [
+            request_op::Request::RequestPut(put(10)),
+            request_op::Request::RequestRange(page(before)),
+            request_op::Request::RequestRange(page(before - 2)),
+            request_op::Request::RequestRange(page(0)),
+        ];
+        let success = requests.map(|request| RequestOp {
+            request: Some(request),
+        });
+        let transaction = TxnRequest {
+            success: success.to_vec(),
+            ..TxnRequest::default()
+        };
+        let reply::Op::Txn(answer) = apply(&store, 10, command::Op::Txn(transaction)) else {
+            panic!("not a transaction's answer");
+        };
+        let counts = answer
+            .responses
+            .into_iter()
+            .filter_map(|r| match r.response {
+                Some(response_op::Response::ResponseRange(range)) => Some(range.count),
+                _ => None,
+            });
+        assert_eq!(counts.collect::<Vec<_>>(), [9, 7, 10]);
+        assert_eq!(store.range(&page(before)).unwrap().count, 9);
+        assert_eq!(store.range(&page(before - 2)).unwrap().count, 7);
+    }
 }

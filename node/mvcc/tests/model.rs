@@ -238,6 +238,18 @@ fn compare(store: &Store, model: &Model) {
     for (revision, state) in model.at.range(model.compacted.max(1)..) {
         let expected: Vec<KeyValue> = state.values().cloned().collect();
         assert_eq!(all(store, *revision), expected, "at revision {revision}");
+        for from in state.keys() {
+            let page = RangeRequest {
+                key: from.clone().into(),
+                range_end: vec![0].into(),
+                revision: *revision,
+                limit: 1,
+                ..RangeRequest::default()
+            };
+            let all = i64::try_from(state.range(from.clone()..).count()).unwrap();
+            let counted = store.range(&page).unwrap().count;
+            assert_eq!(counted, all, "from {from:?} at revision {revision}");
+        }
     }
     let summary = store.summary();
     assert_eq!(summary.keys, model.now().len());
