@@ -131,24 +131,19 @@ async fn compare(args: &Args, members: u8) -> anyhow::Result<()> {
         let (name, program) = (rival.name(), rival.program());
         contestants.push(Contestant::start(name, &program, members, args.value_bytes).await?);
     }
-    let disk = if rows.is_empty() {
-        Vec::new()
-    } else {
-        disk_of(args, members).await?
-    };
-    let samples = rows_of(args, members, &rows, &contestants).await?;
-    let figures = moments_of(args, members, &moments, &mut contestants).await?;
-    eprintln!();
-    if !disk.is_empty() {
+    let rivals: Vec<_> = args.beside.iter().map(|rival| rival.name()).collect();
+    let rivals = || (1..).zip(rivals.iter().copied());
+    if !rows.is_empty() {
+        let disk = disk_of(args, members).await?;
+        let samples = rows_of(args, members, &rows, &contestants).await?;
+        eprintln!();
         report::print_disk(members, &disk);
+        rivals().for_each(|rival| report::print(members, &rows, &samples, rival));
     }
-    for (place, rival) in contestants.iter().enumerate().skip(1) {
-        if !rows.is_empty() {
-            report::print(members, &rows, &samples, (place, rival.name));
-        }
-        if !moments.is_empty() {
-            report::print_moments(members, &moments, &figures, (place, rival.name));
-        }
+    if !moments.is_empty() {
+        let figures = moments_of(args, members, &moments, &mut contestants).await?;
+        eprintln!();
+        rivals().for_each(|rival| report::print_moments(members, &moments, &figures, rival));
     }
     Ok(())
 }

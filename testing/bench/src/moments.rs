@@ -17,6 +17,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Writes before and after a moment.
 const AROUND: usize = 200;
 const SLOW: Duration = Duration::from_secs(60);
+/// One step of reclaiming: etcd answers nothing else meanwhile.
+const RECLAIMING: Duration = Duration::from_secs(600);
 /// Each value of a filled store.
 const FILL_BYTES: usize = 64 << 10;
 const FILL_WRITERS: u64 = 16;
@@ -150,12 +152,13 @@ async fn reclaim(cluster: &mut Cluster, megabytes: u64) -> anyhow::Result<Vec<f6
         revision,
         physical: true,
     };
-    client.kv().compact(compaction).await?;
-    for member in &cluster.members {
-        let mut maintenance = member.client().maintenance();
-        let mut request = tonic::Request::new(DefragmentRequest {});
-        request.set_timeout(Duration::from_secs(600));
-        maintenance.defragment(request).await?;
+    let patient = |endpoint: &String| Client::patient(endpoint, RECLAIMING);
+    let patient: Vec<Client> = cluster.endpoints().iter().map(patient).collect();
+    let first = patient.first().context("no member")?;
+    first.kv().compact(compaction).await?;
+    for member in &patient {
+        let request = tonic::Request::new(DefragmentRequest {});
+        member.maintenance().defragment(request).await?;
     }
     let took = started.elapsed();
     load.more(AROUND, SLOW).await;

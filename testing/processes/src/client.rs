@@ -35,11 +35,20 @@ impl Client {
     /// If the endpoint is not `host:port`.
     #[must_use]
     pub fn new(endpoint: &str) -> Self {
+        Self::patient(endpoint, REQUEST_TIMEOUT)
+    }
+
+    /// With another time that a request may take.
+    ///
+    /// # Panics
+    /// If it is not an endpoint.
+    #[must_use]
+    pub fn patient(endpoint: &str, timeout: Duration) -> Self {
         let target = Endpoint::from_shared(format!("http://{endpoint}"));
         let target = target.unwrap_or_else(|e| panic!("not an endpoint: {e}"));
         let channel = target
             .connect_timeout(Duration::from_secs(2))
-            .timeout(REQUEST_TIMEOUT)
+            .timeout(timeout)
             .tcp_nodelay(true)
             .connect_lazy();
         Self {
