@@ -8,7 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
-use kvorum_zones::cluster::Space;
+use kvorum_zones::cluster::{Cluster, Space};
 use kvorum_zones::install;
 use kvorum_zones::limits::{OPERATED, READY};
 use kvorum_zones::load::Load;
@@ -44,12 +44,7 @@ async fn a_cluster_is_born_with_tls_and_serves_who_has_the_secret() {
 
     let client = cluster.secure(true).await.unwrap();
     client.put("a", "1").await.unwrap();
-    let stranger = cluster.secure(false).await;
-    let refused = match stranger {
-        Ok(client) => client.get("a").await.is_err(),
-        Err(_) => true,
-    };
-    assert!(refused, "without a certificate");
+    assert!(!serves_strangers(&cluster).await);
     // New members need no certificate of their own, and nobody is restarted for them.
     let before = cluster.pod_uids().await.unwrap();
     cluster.change(json!({ "members": 5 })).await.unwrap();
@@ -57,6 +52,39 @@ async fn a_cluster_is_born_with_tls_and_serves_who_has_the_secret() {
     let after = cluster.pod_uids().await.unwrap();
     assert!(before.iter().all(|pod| after.contains(pod)));
     assert_eq!(after.len(), 5);
+    space.finish().await.unwrap();
+}
+
+/// Whether somebody is served who trusts the CA and shows no certificate.
+async fn serves_strangers(cluster: &Cluster<'_>) -> bool {
+    match cluster.secure(false).await {
+        Ok(client) => client.get("a").await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_need_no_certificate_are_served_until_they_need_one() {
+    let Some((world, _)) = World::attach_testbed().await else {
+        return;
+    };
+    install::operator(&world).await.unwrap();
+    let space = Space::new(&world, "tls-strangers").await.unwrap();
+    let open = json!({ "tls": { "clientAuth": "None" } });
+    let cluster = space.create("orders", open.clone()).await.unwrap();
+    cluster.ready(READY).await.unwrap();
+    assert!(serves_strangers(&cluster).await);
+
+    let closed = json!({ "tls": { "clientAuth": "Required" } });
+    cluster.change(closed).await.unwrap();
+    cluster.settled(OPERATED).await.unwrap();
+    assert!(!serves_strangers(&cluster).await);
+    let client = cluster.secure(true).await.unwrap();
+    client.put("a", "1").await.unwrap();
+
+    cluster.change(open).await.unwrap();
+    cluster.settled(OPERATED).await.unwrap();
+    assert!(serves_strangers(&cluster).await);
     space.finish().await.unwrap();
 }
 
