@@ -130,7 +130,11 @@ impl Consensus {
         let Some(id) = metrics.current_leader else {
             return Elsewhere::Unknown;
         };
-        if id == self.context.identity.member_id {
+        // What is sent to a leader that may be gone hangs until another has taken over: what
+        // waits here goes to that one at once, or to the old one with its next heartbeat.
+        let silent = self.context.contact.age();
+        let silent = silent.is_none_or(|age| age > self.timing.election_min);
+        if silent || id == self.context.identity.member_id {
             return Elsewhere::Unknown;
         }
         match metrics.membership_config.membership().get_node(&id) {
