@@ -1,3 +1,5 @@
+//! What is seen, dropped and counted at every revision.
+
 use super::*;
 
 fn put(index: &mut Index, key: &[u8], main: i64) {
