@@ -15,7 +15,7 @@ use kvorum_faults::report::{Table, seconds};
 use kvorum_faults::world::until;
 use kvorum_faults::{World, rules};
 use kvorum_processes::load::Load;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const STATIONS: [&str; 7] = ["a1", "a2", "a3", "b1", "b2", "c1", "c2"];
 
@@ -68,6 +68,26 @@ async fn all_write(pairs: &[&Pair], n: usize) {
     until("each of these pairs writes", LIMIT, written).await;
 }
 
+/// Waits until what these pairs had under way when the links were cut is over: an answer that came
+/// before may be counted after.
+async fn stopped(pairs: &[&Pair]) {
+    let until = Instant::now() + LIMIT;
+    let counts = || pairs.iter().map(|p| p.load.count()).collect::<Vec<_>>();
+    let mut before = counts();
+    loop {
+        tokio::time::sleep(5 * WRITER_PAUSE).await;
+        let now = counts();
+        if now == before {
+            return;
+        }
+        assert!(
+            Instant::now() < until,
+            "pairs that are cut off go on writing"
+        );
+        before = now;
+    }
+}
+
 /// What was seen while the links were cut.
 struct Seen {
     leader: Leader,
@@ -83,8 +103,10 @@ async fn watch(world: &World, pairs: &[Pair], cuts: Cuts, at: usize, term: u64) 
     if matches!(expected.leader, Leader::In(_)) {
         world.elected(term).await;
     }
-    let working: Vec<&Pair> = pairs.iter().filter(|p| p.works(cuts, &expected)).collect();
+    let (working, others): (Vec<&Pair>, Vec<&Pair>) =
+        pairs.iter().partition(|p| p.works(cuts, &expected));
     all_write(&working, 5).await;
+    stopped(&others).await;
     let before: Vec<usize> = pairs.iter().map(|p| p.load.count()).collect();
     tokio::time::sleep(WINDOW).await;
     let moved: Vec<&Pair> = pairs
