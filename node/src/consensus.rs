@@ -31,6 +31,7 @@ use openraft::raft::{
 use openraft::type_config::alias::SnapshotOf;
 use openraft::{Raft, ReadPolicy};
 use settings::Timing;
+use status::Status;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -330,8 +331,8 @@ impl Consensus {
     }
 
     /// The other members, by the newest membership in the log.
-    fn others(&self) -> BTreeMap<MemberId, Node> {
-        let mut nodes = self.status().nodes;
+    fn others(&self, status: &Status) -> BTreeMap<MemberId, Node> {
+        let mut nodes = status.nodes.clone();
         nodes.remove(&self.context.identity.member_id);
         nodes
     }
@@ -348,7 +349,10 @@ impl Consensus {
 /// appends to, hears of it: the others refuse its connections (see [`crate::peer::link::dial`]).
 async fn keep_open(consensus: Weak<Consensus>) {
     while let Some(consensus) = consensus.upgrade() {
-        let (calls, others) = (consensus.calls.clone(), consensus.others());
+        let (calls, others) = (
+            consensus.calls.clone(),
+            consensus.others(&consensus.status()),
+        );
         let mut metrics = consensus.raft.server_metrics();
         let known = metrics.borrow_watched().membership_config.clone();
         drop(consensus);

@@ -29,28 +29,36 @@ pub(crate) struct Inside<'a> {
     pub(crate) live: usize,
 }
 
-/// All districts by their first possible key; the first one begins with the empty key.
+/// All districts.
 #[derive(Debug)]
-pub(crate) struct Census(BTreeMap<Box<[u8]>, District>);
+pub(crate) struct Census {
+    /// By their first possible key; the first one begins with the empty key.
+    districts: BTreeMap<Box<[u8]>, District>,
+    /// Keys that are there, in all districts.
+    live: usize,
+}
 
 impl Default for Census {
     fn default() -> Self {
-        Self(BTreeMap::from([(Box::default(), District::default())]))
+        Self {
+            districts: BTreeMap::from([(Box::default(), District::default())]),
+            live: 0,
+        }
     }
 }
 
 impl Census {
-    /// A key came into the index, and is there.
+    /// A key came into the index, and is not there yet.
     /// Returns where its district begins if that has become too large: it wants to be divided.
     pub(crate) fn add(&mut self, key: &[u8]) -> Option<Box<[u8]>> {
         let (start, district) = self.of(key)?;
         district.keys += 1;
-        district.live += 1;
         (district.keys > DISTRICT_KEYS_MAX).then(|| start.into())
     }
 
-    /// A key of the index is there again.
+    /// A key of the index is there from now on.
     pub(crate) fn revive(&mut self, key: &[u8]) {
+        self.live += 1;
         if let Some((_, district)) = self.of(key) {
             district.live += 1;
         }
@@ -58,6 +66,7 @@ impl Census {
 
     /// A key is there no more, but still in the index.
     pub(crate) fn bury(&mut self, key: &[u8]) {
+        self.live -= 1;
         if let Some((_, district)) = self.of(key) {
             district.live -= 1;
         }
@@ -74,19 +83,19 @@ impl Census {
         }
         let (start, small): (Box<[u8]>, District) = (start.into(), *district);
         let before = (Bound::Unbounded, Bound::Excluded(&*start));
-        if let Some((_, before)) = self.0.range_mut::<[u8], _>(before).next_back()
+        if let Some((_, before)) = self.districts.range_mut::<[u8], _>(before).next_back()
             && before.keys + small.keys <= DISTRICT_KEYS_MAX / 2
         {
             before.keys += small.keys;
             before.live += small.live;
-            self.0.remove(&start);
+            self.districts.remove(&start);
         }
     }
 
     /// Divides the district that begins at `start`: its first `keys` keys, of which `live` are
     /// there, stay; the others form one that begins at `middle`.
     pub(crate) fn divide(&mut self, start: &[u8], keys: usize, live: usize, middle: &[u8]) {
-        let Some(district) = self.0.get_mut(start) else {
+        let Some(district) = self.districts.get_mut(start) else {
             return;
         };
         let upper = District {
@@ -94,18 +103,18 @@ impl Census {
             live: district.live - live,
         };
         *district = District { keys, live };
-        self.0.insert(middle.into(), upper);
+        self.districts.insert(middle.into(), upper);
     }
 
     /// The districts that lie inside a range as a whole; `None`: not one.
     pub(crate) fn inside<'a>(&'a self, from: &[u8], end: Option<&'a [u8]>) -> Option<Inside<'a>> {
         let from = (Bound::Included(from), Bound::Unbounded);
-        let (first, _) = self.0.range::<[u8], _>(from).next()?;
+        let (first, _) = self.districts.range::<[u8], _>(from).next()?;
         let end = match end {
             None => None,
             Some(end) => {
                 let upto = (Bound::Unbounded, Bound::Included(end));
-                Some(&**self.0.range::<[u8], _>(upto).next_back()?.0)
+                Some(&**self.districts.range::<[u8], _>(upto).next_back()?.0)
             }
         };
         if end.is_some_and(|end| end <= &**first) {
@@ -115,18 +124,27 @@ impl Census {
             Bound::Included(&**first),
             end.map_or(Bound::Unbounded, Bound::Excluded),
         );
-        let live = self.0.range::<[u8], _>(whole).map(|(_, d)| d.live).sum();
+        let live = self
+            .districts
+            .range::<[u8], _>(whole)
+            .map(|(_, d)| d.live)
+            .sum();
         Some(Inside { first, end, live })
+    }
+
+    /// Keys that are there.
+    pub(crate) fn live(&self) -> usize {
+        self.live
     }
 
     fn of(&mut self, key: &[u8]) -> Option<(&[u8], &mut District)> {
         let upto = (Bound::Unbounded, Bound::Included(key));
-        let (start, district) = self.0.range_mut::<[u8], _>(upto).next_back()?;
+        let (start, district) = self.districts.range_mut::<[u8], _>(upto).next_back()?;
         Some((start, district))
     }
 
     #[cfg(test)]
     pub(crate) fn districts(&self) -> usize {
-        self.0.len()
+        self.districts.len()
     }
 }

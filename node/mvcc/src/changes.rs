@@ -145,17 +145,14 @@ impl Recent {
 
     /// Changes from `from` on, if memory has all of them.
     fn since(&self, from: i64) -> Option<Vec<Arc<Change>>> {
-        if from <= self.complete_after {
-            return None;
-        }
-        let at = self.list.partition_point(|c| c.revision < from);
+        let later = self.after(from - 1)?;
         let mut bytes = 0;
         let enough = |change: &&Arc<Change>| {
             let before = bytes;
             bytes += change.bytes();
             before < CATCH_UP_BYTES
         };
-        Some(self.list.range(at..).take_while(enough).cloned().collect())
+        Some(later.take_while(enough).cloned().collect())
     }
 }
 

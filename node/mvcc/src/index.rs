@@ -74,7 +74,6 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     keys: BTreeMap<Box<[u8]>, Entry>,
-    live: usize,
     census: Census,
 }
 
@@ -107,7 +106,8 @@ impl Index {
 
     /// Notes a change of a key.
     pub(crate) fn set(&mut self, key: &[u8], version: Version) {
-        let before = match self.keys.get_mut(key) {
+        let mut grown = None;
+        let was_live = match self.keys.get_mut(key) {
             Some(entry) => {
                 let live = !entry.latest.deleted();
                 entry.older.push(Stamp {
@@ -116,7 +116,7 @@ impl Index {
                     size: entry.latest.size,
                 });
                 entry.latest = version;
-                Some(live)
+                live
             }
             None => {
                 let entry = Entry {
@@ -124,32 +124,17 @@ impl Index {
                     older: Vec::new(),
                 };
                 self.keys.insert(key.into(), entry);
-                None
+                grown = self.census.add(key);
+                false
             }
         };
-        self.count_change(key, before, !version.deleted());
-    }
-
-    /// Counts a key that was in the index before, there or deleted, or was not.
-    fn count_change(&mut self, key: &[u8], before: Option<bool>, now: bool) {
-        match (before, now) {
-            (None, _) => {
-                let grown = self.census.add(key);
-                if !now {
-                    self.census.bury(key);
-                }
-                if let Some(start) = grown {
-                    self.divide(&start);
-                }
-            }
-            (Some(false), true) => self.census.revive(key),
-            (Some(true), false) => self.census.bury(key),
-            (Some(_), _) => {}
-        }
-        match (before.unwrap_or(false), now) {
-            (false, true) => self.live += 1,
-            (true, false) => self.live -= 1,
+        match (was_live, !version.deleted()) {
+            (false, true) => self.census.revive(key),
+            (true, false) => self.census.bury(key),
             _ => {}
+        }
+        if let Some(start) = grown {
+            self.divide(&start);
         }
     }
 
@@ -171,8 +156,7 @@ impl Index {
     pub(crate) fn count(&self, range: KeyRange<'_>) -> usize {
         let (from, end) = match range {
             KeyRange::One(key) => return usize::from(self.latest(key).is_some()),
-            KeyRange::Span(from, end) if from < end => (from, Some(end)),
-            KeyRange::Span(..) => return 0,
+            KeyRange::Span(from, end) => (from, Some(end)),
             KeyRange::From(from) => (from, None),
         };
         let Some(inside) = self.census.inside(from, end) else {
@@ -183,14 +167,13 @@ impl Index {
     }
 
     fn walk(&self, from: &[u8], end: Option<&[u8]>) -> usize {
-        let end = end.map_or(Bound::Unbounded, Bound::Excluded);
-        let entries = self.keys.range::<[u8], _>((Bound::Included(from), end));
-        entries.filter(|(_, e)| !e.latest.deleted()).count()
+        let range = end.map_or(KeyRange::From(from), |end| KeyRange::Span(from, end));
+        self.range(range, i64::MAX).count()
     }
 
     /// Keys that are there now.
     pub(crate) fn live(&self) -> usize {
-        self.live
+        self.census.live()
     }
 
     /// Forgets what a compaction at `revision` makes unreadable, for at most

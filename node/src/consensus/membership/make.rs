@@ -97,15 +97,14 @@ impl Consensus {
 
     pub(super) async fn view(&self, status: &Status) -> View {
         let store = &self.context.store;
-        let me = self.context.identity.member_id;
-        let others = status.nodes.iter().filter(|(id, _)| **id != me);
-        let probes = others.map(|(id, node)| self.answers(*id, node));
+        let others = self.others(status);
+        let probes = others.iter().map(|(id, node)| self.answers(*id, node));
         let mut answering: BTreeSet<MemberId> = futures::future::join_all(probes)
             .await
             .into_iter()
             .flatten()
             .collect();
-        answering.insert(me);
+        answering.insert(self.context.identity.member_id);
         View {
             started: store.members().iter().map(|m| m.id).collect(),
             removed: store.removed().into_iter().collect(),
